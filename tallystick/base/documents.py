@@ -1,0 +1,260 @@
+"""Documents on their way in: decoded in one pass when they are right, and read again for every fault when they are not."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType, inspect
+
+from tallystick.base.body import FAULTS_MAX, escaped, is_suspect, parse
+from tallystick.base.errors import IdConflict, InvalidRequest, Refusal, Refusals, TypeConflict, at
+from tallystick.base.routes import Route, Takes
+
+# Names as the fast path can see them. One that stands twice may be fine (in two objects); the closer look tells.
+_NAMES: Final = re.compile(rb'(?<!\\)"(\w+)"\s*:')
+# An escaped ASCII letter may be part of a name that the line above cannot read.
+_DISGUISED: Final = re.compile(rb"\\u00[2-7]")
+
+_TOP: Final = frozenset({"data", "meta", "links", "jsonapi"})
+_RESOURCE: Final = frozenset({"type", "id", "lid", "attributes", "relationships", "links", "meta"})
+
+
+class Reader:
+    """Reads the documents of one route."""
+
+    def __init__(self, route: Route) -> None:
+        assert route.takes is not None, "a reader is for a route that takes a document"
+        self._takes: Takes = route.takes
+        self._names_id = "{id}" in route.path
+        data = msgspec.defstruct(
+            "Data",
+            [
+                ("type", str),
+                ("attributes", self._takes.attributes, UNSET) if self._takes.optional else ("attributes", self._takes.attributes),
+                ("id", str | UnsetType, UNSET),
+                ("relationships", dict[str, Any] | UnsetType, UNSET),
+                ("links", dict[str, Any] | UnsetType, UNSET),
+                ("meta", dict[str, Any] | UnsetType, UNSET),
+            ],
+            forbid_unknown_fields=True,
+        )
+        document = msgspec.defstruct(
+            "Document",
+            [
+                ("data", data),
+                ("meta", dict[str, Any] | UnsetType, UNSET),
+                ("links", dict[str, Any] | UnsetType, UNSET),
+                ("jsonapi", dict[str, Any] | UnsetType, UNSET),
+            ],
+            forbid_unknown_fields=True,
+        )
+        self._decode = msgspec.json.Decoder(document).decode
+        self._shape = inspect.type_info(self._takes.attributes)
+
+    def read(self, body: bytes, path_id: str | None) -> tuple[Any, str | None]:
+        """The attributes and the id sent. Raises Refusals: every fault at once, each with its pointer."""
+        if not body and self._takes.optional:
+            return None, None
+        try:
+            document: Any = self._decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            document = None
+        if document is not None and not self._needs_a_look(body, document, path_id):
+            data = document.data
+            attributes = None if data.attributes is UNSET else data.attributes
+            return attributes, None if data.id is UNSET else data.id
+        faults = self._faults(body, path_id)
+        if faults or document is None:
+            raise Refusals(_of_one_status(faults) or [InvalidRequest("The body is not as this endpoint takes it.", source=at(""))])
+        data = document.data
+        return None if data.attributes is UNSET else data.attributes, None if data.id is UNSET else data.id
+
+    def _needs_a_look(self, body: bytes, document: Any, path_id: str | None) -> bool:
+        data = document.data
+        if data.type not in self._takes.types or is_suspect(body):
+            return True
+        if data.relationships or (data.id is not UNSET and not (self._names_id and data.id == path_id)):
+            return True
+        names = _NAMES.findall(body)
+        return len(names) != len(set(names)) or _DISGUISED.search(body) is not None
+
+    def _faults(self, body: bytes, path_id: str | None) -> list[Refusal]:
+        value, faults = parse(body)
+        if faults and value is None:
+            return faults
+        if not isinstance(value, dict):
+            return [InvalidRequest("The body is an object with the member data.", source=at(""))]
+        for name in value:
+            if name not in _TOP:
+                faults.append(InvalidRequest("This member is not known here.", source=at(f"/{escaped(name)}")))
+        for name in ("meta", "links", "jsonapi"):
+            _object_or_absent(value, name, "", faults)
+        data = value.get("data", UNSET)
+        if data is UNSET:
+            faults.append(InvalidRequest("The member data is missing.", source=at("/data")))
+        elif not isinstance(data, dict):
+            faults.append(InvalidRequest("data is one resource object.", source=at("/data")))
+        else:
+            self._faults_of_resource(data, path_id, faults)
+        return faults[:FAULTS_MAX]
+
+    def _faults_of_resource(self, data: dict[str, Any], path_id: str | None, faults: list[Refusal]) -> None:
+        for name in data:
+            if name not in _RESOURCE or name == "lid":
+                place = at(f"/data/{escaped(name)}")
+                faults.append(InvalidRequest("This member is not known here.", source=place))
+        for name in ("links", "meta"):
+            _object_or_absent(data, name, "/data", faults)
+        if data.get("relationships", {}) != {}:
+            place = at("/data/relationships")
+            faults.append(InvalidRequest("Other resources are named by id attributes here.", source=place))
+        self._faults_of_identity(data, path_id, faults)
+        attributes = data.get("attributes", UNSET)
+        if attributes is UNSET:
+            if not self._takes.optional:
+                faults.append(InvalidRequest("The attributes are missing.", source=at("/data/attributes")))
+        else:
+            check(self._shape, attributes, "/data/attributes", faults)
+
+    def _faults_of_identity(self, data: dict[str, Any], path_id: str | None, faults: list[Refusal]) -> None:
+        kind, wanted = data.get("type", UNSET), self._takes.types
+        if kind is UNSET:
+            faults.append(InvalidRequest(f"The type is missing; it is {wanted[0]}.", source=at("/data/type")))
+        elif not isinstance(kind, str):
+            faults.append(InvalidRequest("The type is a string.", source=at("/data/type")))
+        elif kind not in wanted:
+            faults.append(TypeConflict(f"This endpoint takes the type {' or '.join(wanted)}.", source=at("/data/type")))
+        sent = data.get("id", UNSET)
+        if sent is UNSET:
+            return
+        if not isinstance(sent, str):
+            faults.append(InvalidRequest("The id is a string.", source=at("/data/id")))
+        elif not self._names_id:
+            faults.append(InvalidRequest("Ids are made by the server; leave it out.", source=at("/data/id")))
+        elif sent != path_id:
+            faults.append(IdConflict("The id is not the one in the path.", source=at("/data/id")))
+
+
+def _of_one_status(faults: Sequence[Refusal]) -> list[Refusal]:
+    """Faults that can be answered together: those of the first one's status; what is not valid comes before what conflicts."""
+    first = min(faults, key=lambda fault: fault.status, default=None)
+    return [] if first is None else [fault for fault in faults if fault.status == first.status]
+
+
+def _object_or_absent(value: dict[str, Any], name: str, pointer: str, faults: list[Refusal]) -> None:
+    if not isinstance(value.get(name, {}), dict):
+        faults.append(InvalidRequest("An object is wanted.", source=at(f"{pointer}/{name}")))
+
+
+def check(shape: inspect.Type, value: Any, pointer: str, faults: list[Refusal]) -> None:
+    """Add every fault of `value`, held against its shape, to `faults`."""
+    if len(faults) >= FAULTS_MAX:
+        return
+    if isinstance(shape, inspect.Metadata):
+        check(shape.type, value, pointer, faults)
+    elif isinstance(shape, inspect.UnionType):
+        _check_union(shape, value, pointer, faults)
+    elif isinstance(shape, inspect.StructType):
+        _check_struct(shape, value, pointer, faults)
+    elif isinstance(shape, inspect.ListType):
+        _check_list(shape, value, pointer, faults)
+    else:
+        detail = _wrong(shape, value)
+        if detail is not None:
+            faults.append(InvalidRequest(detail, source=at(pointer)))
+
+
+def _check_union(shape: inspect.UnionType, value: Any, pointer: str, faults: list[Refusal]) -> None:
+    if value is None and shape.includes_none:
+        return
+    others = [other for other in shape.types if not isinstance(_bare(other), inspect.NoneType)]
+    if len(others) == 1:
+        check(others[0], value, pointer, faults)
+        return
+    attempts: list[list[Refusal]] = []
+    for other in others:
+        attempt: list[Refusal] = []
+        check(other, value, pointer, attempt)
+        attempts.append(attempt)
+    faults += min(attempts, key=len)
+
+
+def _bare(shape: inspect.Type) -> inspect.Type:
+    return shape.type if isinstance(shape, inspect.Metadata) else shape
+
+
+def _check_struct(shape: inspect.StructType, value: Any, pointer: str, faults: list[Refusal]) -> None:
+    if not isinstance(value, dict):
+        faults.append(InvalidRequest("An object is wanted.", source=at(pointer)))
+        return
+    known = {field.encode_name: field for field in shape.fields}
+    for name, member in value.items():
+        place = f"{pointer}/{escaped(name)}"
+        if name in known:
+            check(known[name].type, member, place, faults)
+        elif len(faults) < FAULTS_MAX:
+            faults.append(InvalidRequest("This attribute is not known here.", source=at(place)))
+    for name, field in known.items():
+        if field.required and name not in value:
+            faults.append(InvalidRequest("This attribute is required.", source=at(f"{pointer}/{name}")))
+
+
+def _check_list(shape: inspect.ListType, value: Any, pointer: str, faults: list[Refusal]) -> None:
+    if not isinstance(value, list):
+        faults.append(InvalidRequest("A list is wanted.", source=at(pointer)))
+        return
+    least, most = shape.min_length or 0, shape.max_length
+    if len(value) < least or (most is not None and len(value) > most):
+        bound = f"{least} to {most}" if most is not None else f"at least {least}"
+        faults.append(InvalidRequest(f"A list of {bound} items is wanted.", source=at(pointer)))
+        return
+    for number, item in enumerate(value):
+        check(shape.item_type, item, f"{pointer}/{number}", faults)
+
+
+def _wrong(shape: inspect.Type, value: Any) -> str | None:
+    if isinstance(shape, inspect.IntType):
+        return _wrong_integer(shape, value)
+    if isinstance(shape, inspect.StrType):
+        return _wrong_string(shape, value)
+    if isinstance(shape, inspect.BoolType):
+        return None if isinstance(value, bool) else "true or false is wanted."
+    if isinstance(shape, inspect.LiteralType):
+        return None if value in shape.values else f"One of {', '.join(map(str, shape.values))} is wanted."
+    if isinstance(shape, inspect.NoneType):
+        return None if value is None else "null is wanted."
+    if isinstance(shape, inspect.DictType):
+        return None if isinstance(value, dict) else "An object is wanted."
+    return None
+
+
+def _wrong_integer(shape: inspect.IntType, value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        out_of_range = isinstance(value, float) and value == float("inf")
+        return f"{_range(shape)} is wanted." if out_of_range else "A whole number is wanted, without quotes, point or exponent."
+    low = shape.ge if shape.ge is not None else None if shape.gt is None else shape.gt + 1
+    high = shape.le if shape.le is not None else None if shape.lt is None else shape.lt - 1
+    if (low is not None and value < low) or (high is not None and value > high) or not -(2**63) <= value < 2**63:
+        return f"{_range(shape)} is wanted."
+    return None
+
+
+def _range(shape: inspect.IntType) -> str:
+    low = shape.ge if shape.ge is not None else None if shape.gt is None else shape.gt + 1
+    high = shape.le if shape.le is not None else None if shape.lt is None else shape.lt - 1
+    if low is not None and high is not None:
+        return f"A whole number from {low} to {high}"
+    return f"A whole number of at least {low}" if low is not None else "A whole number of at most 63 bits"
+
+
+def _wrong_string(shape: inspect.StrType, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return "A string is wanted."
+    if shape.max_length is not None and len(value) > shape.max_length:
+        return f"At most {shape.max_length} characters are taken."
+    if shape.min_length is not None and len(value) < shape.min_length:
+        return f"At least {shape.min_length} characters are wanted."
+    if shape.pattern is not None and re.search(shape.pattern, value) is None:
+        return "This text is not of the form that is wanted."
+    return None

@@ -1,0 +1,360 @@
+"""The one road in: every request is matched, authenticated, bounded, read, handled, answered and logged here, in this order."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+from urllib.parse import unquote_plus
+from uuid import UUID
+
+from tallystick.base import body, clock, ids, logs, mediatypes
+from tallystick.base.batcher import BUSY, RETRIED
+from tallystick.base.db import LOST
+from tallystick.base.documents import Reader
+from tallystick.base.errors import (
+    HeadersTooLarge,
+    InsufficientScope,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    RateLimited,
+    Refusal,
+    Refusals,
+    Unavailable,
+    UnexpectedError,
+    UnsupportedMediaType,
+    header,
+    parameter,
+)
+from tallystick.base.faults import render
+from tallystick.base.matching import Matched, Table
+from tallystick.base.metrics import Metrics
+from tallystick.base.routes import Call, House, Reply, Route
+from tallystick.base.work import Asked, Caller
+
+HEADER_BYTES_MAX: Final = 32_768
+API: Final = "/api/"
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Mapping[bytes, bytes]
+Page = Callable[[Headers, bytes, bytes], Awaitable[tuple[int, list[tuple[str, str]], bytes]]]
+"""What is not JSON:API: headers by lower-case name, query string and body as they came; status, headers and body as they go."""
+
+
+class Authenticator(Protocol):
+    """Who is calling, by two headers."""
+
+    def cached(self, client_id: str | None, authorization: str | None) -> Caller | None: ...
+    async def look_up(self, client_id: str | None, authorization: str | None) -> Caller: ...
+
+
+class Taken(Protocol):
+    """What the limiter says of one request."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def refused(self) -> RateLimited | None: ...
+
+
+class Limiter(Protocol):
+    """How much each client may ask."""
+
+    def take(self, caller: Caller) -> Taken: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One request that ended. `route` is a pattern of ours, never the path that was sent."""
+
+    at: datetime
+    request_id: UUID
+    caller: Caller | None
+    method: str
+    route: str
+    status: int
+    code: str | None
+    resource_id: UUID | None
+    replayed: bool
+    latency_us: int
+
+
+class RequestLog(Protocol):
+    """Where requests are remembered."""
+
+    def add(self, entry: LogEntry) -> None: ...
+
+
+_PLAIN: Final = (
+    (b"content-type", mediatypes.JSON_API.encode()),
+    (b"cache-control", b"no-store"),
+    (b"vary", b"Accept"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_EMPTY: Final = _PLAIN[1:]
+_UNMATCHED: Final = "unmatched"
+
+
+@dataclass(slots=True)
+class _Journey:
+    """What is known of one request so far."""
+
+    request_id: UUID
+    method: str
+    path: str
+    began: int
+    route: str = _UNMATCHED
+    caller: Caller | None = None
+    rate_headers: Sequence[tuple[str, str]] = ()
+
+
+class Road:
+    """The ASGI application."""
+
+    def __init__(
+        self,
+        house: House,
+        routes: Iterable[Route],
+        *,
+        authenticator: Authenticator,
+        limiter: Limiter,
+        request_log: RequestLog,
+        pages: Mapping[tuple[str, str], Page],
+        metrics: Metrics,
+    ) -> None:
+        self._house, self._authenticator, self._limiter = house, authenticator, limiter
+        self._log, self._pages, self._metrics = request_log, dict(pages), metrics
+        routes = tuple(routes)
+        self._table = Table(routes)
+        self._readers = {id(route): Reader(route) for route in routes if route.takes is not None}
+        self._parameters = {id(route): frozenset(known.name for known in route.query) for route in routes}
+        settings = house.settings
+        self._limits = (settings.body_bytes, settings.batch_body_bytes)
+        self._body_seconds = settings.body_seconds
+
+    async def __call__(self, scope: Scope, receive: body.Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        page = self._pages.get((scope["method"], scope["path"]))
+        if page is None and scope["method"] == "HEAD":
+            page = self._pages.get(("GET", scope["path"]))
+        if page is not None:
+            await self._answer_page(page, scope, receive, send)
+            return
+        journey = _Journey(ids.new(), scope["method"], scope["path"], time.perf_counter_ns())
+        code: str | None = None
+        try:
+            headers = _headers(scope["headers"])
+            reply = await self._answer(journey, scope, headers, receive)
+        except (Refusal, Refusals) as refused:
+            reply, code = self._refuse(journey, [refused] if isinstance(refused, Refusal) else refused.faults)
+        except body.ClientGone:
+            self._end(journey, 499, "ClientGone", None)
+            return
+        except (*LOST, *BUSY, *RETRIED):
+            away = Unavailable("The database is away for a moment; try again shortly.", headers=[("retry-after", "1")])
+            reply, code = self._refuse(journey, [away])
+        except Exception:
+            logs.for_request(journey.request_id).exception("A request failed.", route=journey.route, method=journey.method)
+            reply, code = self._refuse(journey, [UnexpectedError("The fault is ours and has been recorded.")])
+        self._end(journey, reply.status, code, reply)
+        await _send(journey, reply, send)
+
+    async def _answer(self, journey: _Journey, scope: Scope, headers: Headers, receive: body.Receive) -> Reply:
+        matched = self._table.match(journey.method, journey.path)
+        route = matched.route
+        if route is None and not journey.path.startswith(API):
+            raise _unmatched(matched)
+        if route is not None:
+            journey.route = route.path
+        caller = await self._authenticate(headers)
+        journey.caller = caller
+        if route is None:
+            raise _unmatched(matched)
+        if route.scope is not None and route.scope not in caller.scopes:
+            raise InsufficientScope(
+                f"This needs the scope {route.scope}.",
+                headers=[("www-authenticate", f'Bearer error="insufficient_scope", scope="{route.scope}"')],
+            )
+        taken = self._limiter.take(caller)
+        journey.rate_headers = taken.headers
+        if taken.refused is not None:
+            raise taken.refused
+        _negotiate(headers)
+        query = self._query(route, scope["query_string"])
+        key = _key(headers) if route.keyed else None
+        attributes, body_id = await self._read(route, matched, headers, receive)
+        asked = Asked(caller, journey.request_id, journey.method, route.path, key)
+        return await route.handler(Call(self._house, route, asked, matched.path, query, attributes, body_id))
+
+    async def _authenticate(self, headers: Headers) -> Caller:
+        client_id, authorization = _text(headers.get(b"client-id")), _text(headers.get(b"authorization"))
+        caller = self._authenticator.cached(client_id, authorization)
+        return caller if caller is not None else await self._authenticator.look_up(client_id, authorization)
+
+    async def _read(
+        self, route: Route, matched: Matched, headers: Headers, receive: body.Receive
+    ) -> tuple[Any, str | None]:
+        limit = self._limits[1] if route.large else self._limits[0]
+        if route.takes is None:
+            # A body nobody asked for is read within the same bounds, and forgotten.
+            if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
+                await body.read(receive, headers, limit, self._body_seconds)
+            return None, None
+        content_type = _text(headers.get(b"content-type"))
+        sent = None
+        if content_type is None or not mediatypes.may_be_sent(content_type):
+            sent = await body.read(receive, headers, limit, self._body_seconds)
+            if sent or not route.takes.optional:
+                raise UnsupportedMediaType(
+                    f"Send {mediatypes.JSON_API}, without parameters but profile.", source=header("Content-Type")
+                )
+        sent = sent if sent is not None else await body.read(receive, headers, limit, self._body_seconds)
+        return self._readers[id(route)].read(sent, matched.path.get("id"))
+
+    def _query(self, route: Route, text: bytes) -> dict[str, str]:
+        """Each parameter once, and known to the route; brackets raw or encoded."""
+        if not text:
+            return {}
+        known, query, faults = self._parameters[id(route)], {}, []
+        for part in text.decode("latin-1").split("&"):
+            if not part:
+                continue
+            name, _, value = part.partition("=")
+            try:
+                name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+            except UnicodeDecodeError:
+                faults.append(InvalidRequest("The query is not UTF-8.", source=parameter(body.escaped(name))))
+                continue
+            if name not in known:
+                faults.append(InvalidRequest("This parameter is not known here.", source=parameter(name[:100])))
+            elif name in query:
+                faults.append(InvalidRequest("This parameter is given twice.", source=parameter(name)))
+            elif "\0" in value:
+                faults.append(InvalidRequest("This parameter holds a NUL character.", source=parameter(name)))
+            query[name] = value
+            if len(faults) >= body.FAULTS_MAX:
+                break
+        if faults:
+            raise Refusals(faults)
+        return query
+
+    def _refuse(self, journey: _Journey, faults: Sequence[Refusal]) -> tuple[Reply, str]:
+        first = faults[0]
+        together = [fault for fault in faults if fault.status == first.status][: body.FAULTS_MAX]
+        environment = None if journey.caller is None else journey.caller.tenant.environment
+        rendered = render(together, environment, journey.path, journey.request_id, clock.utc())
+        return Reply(first.status, rendered, list(first.headers)), first.code
+
+    def _end(self, journey: _Journey, status: int, code: str | None, reply: Reply | None) -> None:
+        nanoseconds = time.perf_counter_ns() - journey.began
+        self._metrics.count(journey.method, journey.route, status, nanoseconds)
+        if reply is not None and reply.logged:
+            return
+        self._log.add(
+            LogEntry(
+                self._house.runtime.clock(),
+                journey.request_id,
+                journey.caller,
+                journey.method,
+                journey.route,
+                status,
+                code,
+                None if reply is None else reply.resource_id,
+                reply is not None and reply.replayed,
+                nanoseconds // 1000,
+            )
+        )
+
+    async def _answer_page(self, page: Page, scope: Scope, receive: body.Receive, send: Send) -> None:
+        request_id = ids.new()
+        try:
+            headers = _headers(scope["headers"])
+            sent = await body.read(receive, headers, self._limits[0], self._body_seconds)
+            status, answered, content = await page(headers, scope["query_string"], sent)
+        except body.ClientGone:
+            return
+        except Refusal as refused:
+            content = render([refused], None, scope["path"], request_id, clock.utc())
+            status, answered = refused.status, [("content-type", mediatypes.JSON_API), *refused.headers]
+        except Exception:
+            logs.for_request(request_id).exception("A page failed.", route=scope["path"], method=scope["method"])
+            fault = UnexpectedError("The fault is ours and has been recorded.")
+            content = render([fault], None, scope["path"], request_id, clock.utc())
+            status, answered = 500, [("content-type", mediatypes.JSON_API)]
+        named = {name.lower() for name, _ in answered}
+        extra = [("request-id", str(request_id)), ("x-content-type-options", "nosniff")]
+        if "cache-control" not in named:
+            extra.append(("cache-control", "no-store"))
+        raw = [(name.lower().encode(), value.encode()) for name, value in (*answered, *extra)]
+        raw.append((b"content-length", str(len(content)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by lower-case name. Those that decide who asks for what may be sent once only."""
+    headers: dict[bytes, bytes] = {}
+    size = 0
+    for name, value in raw:
+        size += len(name) + len(value)
+        if name in headers:
+            if name in (b"authorization", b"client-id", b"content-type", b"idempotency-key", b"content-length"):
+                raise InvalidRequest("This header is sent twice.", source=header(name.decode("latin-1").title()))
+            headers[name] += b", " + value
+        else:
+            headers[name] = value
+    if size > HEADER_BYTES_MAX:
+        raise HeadersTooLarge(f"Headers of at most {HEADER_BYTES_MAX} bytes are taken.")
+    return headers
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _negotiate(headers: Headers) -> None:
+    accept = headers.get(b"accept")
+    if accept is not None and not mediatypes.is_acceptable(accept.decode("latin-1")):
+        raise NotAcceptable(f"Answers are {mediatypes.JSON_API}, without parameters.", source=header("Accept"))
+
+
+def _key(headers: Headers) -> str | None:
+    """The idempotency key, raw or as a quoted string (a structured field)."""
+    raw = headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    key = raw.decode("latin-1").strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if not 1 <= len(key) <= 255 or not all("\x21" <= character <= "\x7e" for character in key):
+        raise InvalidRequest(
+            "An idempotency key is 1 to 255 visible ASCII characters.", source=header("Idempotency-Key")
+        )
+    return key
+
+
+def _unmatched(matched: Matched) -> Refusal:
+    if matched.allowed:
+        allowed = ", ".join(matched.allowed)
+        return MethodNotAllowed(f"This resource takes {allowed}.", headers=[("allow", allowed)])
+    return NotFound("Nothing is served at this path.")
+
+
+async def _send(journey: _Journey, reply: Reply, send: Send) -> None:
+    content = reply.body
+    headers = list(_EMPTY if content is None else _PLAIN)
+    headers.append((b"request-id", str(journey.request_id).encode()))
+    for name, value in journey.rate_headers:
+        headers.append((name.encode(), value.encode()))
+    for name, value in reply.headers:
+        headers.append((name.lower().encode(), value.encode()))
+    if reply.replayed:
+        headers.append((b"idempotent-replayed", b"true"))
+    if reply.status != 204:
+        headers.append((b"content-length", str(len(content or b"")).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if content is None or journey.method == "HEAD" else content})

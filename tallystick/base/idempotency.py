@@ -1,0 +1,239 @@
+"""Idempotency: the same key and the same request again is the first answer again, and nothing more.
+
+A key is claimed before any other lock. A twin that raced waits for the claim, then reads the winner in a new statement. Keys,
+effects and answers commit together; a refused request leaves no key. A key belongs to a partner, a tenant and an operation, so it
+survives a change of credential, and is kept for ever.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from tallystick.base.errors import IdempotencyConflict, Refusal, Source
+from tallystick.base.work import Asked, Work
+
+CLAIM = """
+select partner_id, key, fingerprint, resource_id, status, answer_sealed
+from keys_claim($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+DELETE = """
+delete from idempotency_keys as taken
+using unnest($3::uuid[], $4::text[]) as refused (partner_id, key)
+where taken.tenant_id = $1 and taken.operation = $2 and taken.partner_id = refused.partner_id and taken.key = refused.key
+"""
+
+RENAME = """
+update idempotency_keys as taken
+set fingerprint = won.fingerprint, resource_id = won.resource_id
+from unnest($3::uuid[], $4::text[], $5::bytea[], $6::uuid[]) as won (partner_id, key, fingerprint, resource_id)
+where taken.tenant_id = $1 and taken.operation = $2 and taken.partner_id = won.partner_id and taken.key = won.key
+"""
+
+ANSWER = """
+update idempotency_keys set status = $5, answer_sealed = $6, resource_id = $7
+where tenant_id = $1 and operation = $2 and partner_id = $3 and key = $4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that a command wants, with what it would stand for."""
+
+    partner_id: UUID
+    key: str
+    fingerprint: bytes
+    resource_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A key that an earlier request holds."""
+
+    fingerprint: bytes
+    resource_id: UUID
+    status: int
+    answer_sealed: bytes | None
+
+
+async def claim(
+    work: Work, operation: str, claims: Sequence[Claim], *, status: int = 200
+) -> dict[tuple[UUID, str], Taken]:
+    """Claim the keys, the first of equal ones; the keys that earlier requests hold, by (partner, key)."""
+    wanted = first_of_each(claims)
+    rows = await work.db.rows(
+        CLAIM,
+        work.tenant.id,
+        work.real_now,
+        operation,
+        status,
+        [claim.partner_id for claim in wanted],
+        [claim.key for claim in wanted],
+        [claim.fingerprint for claim in wanted],
+        [claim.resource_id for claim in wanted],
+    )
+    return {(row[0], row[1]): Taken(row[2], row[3], row[4], row[5]) for row in rows}
+
+
+def first_of_each(claims: Sequence[Claim]) -> list[Claim]:
+    """Each key once, as the first command wants it."""
+    first: dict[tuple[UUID, str], Claim] = {}
+    for claim in claims:
+        first.setdefault((claim.partner_id, claim.key), claim)
+    return list(first.values())
+
+
+async def forget(work: Work, operation: str, names: Sequence[tuple[UUID, str]]) -> None:
+    """Give back keys whose requests were refused."""
+    if names:
+        await work.db.run(
+            DELETE, work.tenant.id, operation, [partner_id for partner_id, _ in names], [key for _, key in names]
+        )
+
+
+async def give_to(work: Work, operation: str, winners: Sequence[Claim]) -> None:
+    """Let keys stand for a later command of the batch, since the first that wanted them was refused."""
+    if winners:
+        await work.db.run(
+            RENAME,
+            work.tenant.id,
+            operation,
+            [won.partner_id for won in winners],
+            [won.key for won in winners],
+            [won.fingerprint for won in winners],
+            [won.resource_id for won in winners],
+        )
+
+
+class Keyed(Protocol):
+    """A command of a write whose key is the `Idempotency-Key` header."""
+
+    @property
+    def asked(self) -> Asked: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a keyed write answers: remembered whole, sealed, and repeated byte for byte."""
+
+    status: int
+    body: bytes | None
+    resource_id: UUID
+    location: str | None = None
+    replayed: bool = False
+
+
+class Seal(Protocol):
+    """Seals an answer under the key of the person it is about, and opens it again."""
+
+    async def seal(self, work: Work, resource_id: UUID, plain: bytes) -> bytes: ...
+    async def open(self, work: Work, resource_id: UUID, sealed: bytes) -> bytes: ...
+
+
+class HouseSeal:
+    """Seals under the house's own key: for answers that are about no person."""
+
+    async def seal(self, work: Work, resource_id: UUID, plain: bytes) -> bytes:
+        return work.keys.seal(plain, resource_id.bytes)
+
+    async def open(self, work: Work, resource_id: UUID, sealed: bytes) -> bytes:
+        return work.keys.open_sealed(sealed, resource_id.bytes)
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    status: int
+    body: bytes | None
+    location: str | None
+
+
+K = TypeVar("K", bound=Keyed)
+
+
+async def keyed(
+    work: Work,
+    operation: str,
+    commands: Sequence[K],
+    act: Callable[[Work, K], Awaitable[Answer | Refusal]],
+    *,
+    fingerprint: Callable[[K], bytes],
+    seal: Seal,
+    prepare: Callable[[Work, Sequence[K]], Awaitable[None]] | None = None,
+) -> list[Answer | Refusal]:
+    """Carry out rare writes one after another, each once for its key; commands without a key are just carried out.
+
+    `fingerprint` is the canonical request; `act` decides before it writes, so that a refusal leaves no row; `prepare` takes the
+    locks of all of them in the one order, before the first is carried out.
+    """
+    named = [_claim_of(work, command, fingerprint) for command in commands]
+    wanted_keys = [wanted for wanted in named if wanted is not None]
+    taken = await claim(work, operation, wanted_keys) if wanted_keys else {}
+    if prepare is not None:
+        await prepare(work, commands)
+    outcomes: list[Answer | Refusal] = []
+    remembered: dict[tuple[UUID, str], tuple[bytes, Answer]] = {}
+    for command, wanted in zip(commands, named, strict=True):
+        if wanted is None:
+            outcomes.append(await act(work, command))
+            continue
+        name = (wanted.partner_id, wanted.key)
+        if name in taken:
+            outcomes.append(await _replay(work, taken[name], wanted, seal))
+        elif name in remembered:
+            outcomes.append(_twin(remembered[name], wanted))
+        else:
+            outcome = await act(work, command)
+            outcomes.append(outcome)
+            if isinstance(outcome, Answer):
+                remembered[name] = (wanted.fingerprint, outcome)
+                await _remember(work, operation, wanted, outcome, seal)
+    wanted_names = {(wanted.partner_id, wanted.key) for wanted in named if wanted is not None}
+    await forget(work, operation, [name for name in wanted_names if name not in taken and name not in remembered])
+    return outcomes
+
+
+def conflict(source: Source) -> IdempotencyConflict:
+    """The refusal for a key that stands for another request."""
+    return IdempotencyConflict(
+        "This idempotency key was used with a different request. Use a new key, or resend exactly the first request.",
+        source=source,
+    )
+
+
+KEY_HEADER = Source("header", "Idempotency-Key")
+
+
+def _claim_of(work: Work, command: K, fingerprint: Callable[[K], bytes]) -> Claim | None:
+    asked = command.asked
+    if asked.key is None:
+        return None
+    # The resource is named when the write is done; until then the key stands for the request itself.
+    print_ = work.keys.fingerprint(work.tenant.id, fingerprint(command))
+    return Claim(asked.caller.partner_id, asked.key, print_, asked.request_id)
+
+
+async def _replay(work: Work, taken: Taken, wanted: Claim, seal: Seal) -> Answer | Refusal:
+    if taken.fingerprint != wanted.fingerprint:
+        return conflict(KEY_HEADER)
+    assert taken.answer_sealed is not None, "a committed key of a keyed write has its answer"
+    kept = msgspec.msgpack.decode(await seal.open(work, taken.resource_id, taken.answer_sealed), type=_Kept)
+    return Answer(kept.status, kept.body, taken.resource_id, kept.location, replayed=True)
+
+
+def _twin(first: tuple[bytes, Answer], wanted: Claim) -> Answer | Refusal:
+    if first[0] != wanted.fingerprint:
+        return conflict(KEY_HEADER)
+    answer = first[1]
+    return Answer(answer.status, answer.body, answer.resource_id, answer.location, replayed=True)
+
+
+async def _remember(work: Work, operation: str, wanted: Claim, answer: Answer, seal: Seal) -> None:
+    # The fingerprint may be a later twin's, when the first that wanted the key was refused.
+    await give_to(work, operation, [Claim(wanted.partner_id, wanted.key, wanted.fingerprint, answer.resource_id)])
+    plain = msgspec.msgpack.encode(_Kept(answer.status, answer.body, answer.location))
+    sealed = await seal.seal(work, answer.resource_id, plain)
+    await work.db.run(
+        ANSWER, work.tenant.id, operation, wanted.partner_id, wanted.key, answer.status, sealed, answer.resource_id
+    )

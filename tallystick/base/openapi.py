@@ -1,0 +1,2 @@
+def document(routes, **k): return {}
+def encode(d): return b"{}"

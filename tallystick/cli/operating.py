@@ -1,0 +1,165 @@
+"""What the operator's commands share: options, printing, and the two ways into the house."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from uuid import UUID
+
+import typer
+from rich.table import Table
+
+from tallystick import merchants, partners
+from tallystick.base import clock, ids
+from tallystick.base.db import Db
+from tallystick.base.errors import NotFound, Refusal, Refusals
+from tallystick.base.work import Tenant
+from tallystick.cli.ground import Ground, console, fail, opened, read_settings
+
+T = TypeVar("T")
+Environment = Literal["sandbox", "production"]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Where the embedded database lies.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+EnvironmentOption = Annotated[Environment, typer.Option("--environment", "-e", help="sandbox or production.")]
+ProgrammeOption = Annotated[str, typer.Option("--programme", help="The programme's id.")]
+
+Told = Mapping[str, object]
+"""One thing as it is printed: names as in the API."""
+
+
+def group(about: str) -> typer.Typer:
+    """A group of commands."""
+    return typer.Typer(help=about, no_args_is_help=True)
+
+
+def directory(data: Path | None, act: Callable[[Ground, Db], Awaitable[T]]) -> T:
+    """Do something with the house's directory (programmes, partners, credentials), in one transaction."""
+
+    async def within(ground: Ground) -> T:
+        async with ground.runtime.pool.lend() as db, db.connection.transaction():
+            return await act(ground, db)
+
+    return in_house(data, within)
+
+
+def in_house(data: Path | None, act: Callable[[Ground], Awaitable[T]]) -> T:
+    """Do something in the house; a refusal is printed, every fault a line, and the command ends with 1."""
+
+    async def run() -> T:
+        async with opened(read_settings(), data) as ground:
+            return await act(ground)
+
+    try:
+        return asyncio.run(run())
+    except Refusal as refused:
+        raise fail(refused.detail) from None
+    except Refusals as refused:
+        raise fail("\n".join(_sentence(fault) for fault in refused.faults)) from None
+
+
+def _sentence(fault: Refusal) -> str:
+    return fault.detail if fault.source is None else f"{fault.source.name.rsplit('/', 1)[-1]}: {fault.detail}"
+
+
+def show(told: Told | Sequence[Told], as_json: bool) -> None:
+    """Print one thing or a table of them, or JSON."""
+    if as_json:
+        console.print_json(json.dumps(told))
+    elif isinstance(told, Mapping):
+        for name, value in told.items():
+            console.print(f"{name:18} {_plain(value)}", markup=False)
+    elif told:
+        table = Table(*told[0])
+        for each in told:
+            table.add_row(*(_plain(value) for value in each.values()))
+        console.print(table)
+    else:
+        console.print("none")
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "–"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def uuid(text: str) -> UUID:
+    """An id as it was typed, or a sentence."""
+    found = ids.parse(text.strip())
+    if found is None:
+        raise fail(f"{text} is not an id; ids look like 0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a10.")
+    return found
+
+
+async def tenant_of(ground: Ground, programme: str, environment: str) -> Tenant:
+    """The sandbox or production of a programme."""
+    programme_id = uuid(programme)
+    async with ground.runtime.pool.lend() as db:
+        for each in await partners.list_programmes(db):
+            if each.id == programme_id:
+                return each.sandbox if environment == "sandbox" else each.production
+    raise NotFound("There is no such programme. `tallystick programmes list` shows them.")
+
+
+def programme_told(programme: partners.Programme) -> Told:
+    """A programme as it is printed."""
+    return {
+        "id": str(programme.id),
+        "name": programme.name,
+        "sandboxTenantId": str(programme.sandbox.id),
+        "productionTenantId": str(programme.production.id),
+        "createdAt": clock.render(programme.created_at),
+    }
+
+
+def partner_told(partner: partners.Partner) -> Told:
+    """A partner as it is printed."""
+    return {
+        "id": str(partner.id),
+        "name": partner.name,
+        "status": partner.status,
+        "createdAt": clock.render(partner.created_at),
+    }
+
+
+def agreement_told(agreement: partners.Agreement) -> Told:
+    """An agreement as it is printed."""
+    return {
+        "id": str(agreement.id),
+        "partnerId": str(agreement.partner_id),
+        "programmeId": str(agreement.programme_id),
+        "visibility": agreement.visibility,
+        "status": agreement.status,
+    }
+
+
+def merchant_told(merchant: merchants.Merchant) -> Told:
+    """A merchant as it is printed."""
+    return {
+        "id": str(merchant.id),
+        "name": merchant.name,
+        "currency": merchant.currency,
+        "country": merchant.country,
+        "timeZone": merchant.time_zone,
+        "status": merchant.status,
+        "fundingMode": merchant.funding_mode,
+        "claimDays": merchant.claim_days,
+        "preIssuing": merchant.pre_issuing,
+        "stacking": merchant.stacking,
+    }
+
+
+def client_told(client: partners.Client) -> Told:
+    """A credential as it is printed, without its secret."""
+    return {
+        "clientId": str(client.id),
+        "name": client.name,
+        "environment": client.tenant.environment,
+        "programmeId": str(client.tenant.programme_id),
+        "partnerId": str(client.partner_id),
+        "scopes": sorted(client.scopes),
+        "merchantIds": None if client.merchant_ids is None else [str(each) for each in client.merchant_ids],
+        "ratePerMinute": client.rate_per_minute,
+        "status": client.status,
+    }

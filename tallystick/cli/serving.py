@@ -1,0 +1,84 @@
+"""One process of the house: an HTTP process, or one for background work."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from tallystick import main, worker
+from tallystick.base import clock, logs
+from tallystick.base.db import Pool
+from tallystick.base.keys import MasterKeys
+from tallystick.base.protocol import BoundedProtocol
+from tallystick.base.settings import Settings
+from tallystick.base.work import Runtime
+from tallystick.cli.processes import until_told
+
+GRACE_SECONDS = 8
+"""How long requests in flight may take to finish when the process is told to stop."""
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are ours: what was accepted is finished, then the process ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(settings: Settings, dsn: str, keys: MasterKeys, listening: socket.socket, *, watch_parent: bool) -> None:
+    """Answer HTTP on a listening socket until told to stop."""
+    logs.configure(settings.log_level, settings.log_format)
+    _run(_serve(settings, dsn, keys, listening, watch_parent))
+
+
+def work(settings: Settings, dsn: str, keys: MasterKeys, *, watch_parent: bool) -> None:
+    """Run the background loops until told to stop."""
+    logs.configure(settings.log_level, settings.log_format)
+    _run(_work(settings, dsn, keys, watch_parent))
+
+
+def _run(doing: "asyncio._CoroutineLike[None]") -> None:
+    try:
+        import uvloop
+    except ImportError:  # no uvloop on this platform
+        asyncio.run(doing)  # type: ignore[arg-type]
+    else:
+        uvloop.run(doing)  # type: ignore[arg-type]
+
+
+async def _serve(settings: Settings, dsn: str, keys: MasterKeys, listening: socket.socket, watch_parent: bool) -> None:
+    house = main.build(settings, dsn, keys)
+    config = uvicorn.Config(
+        house.road,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = _Server(config)
+    stopping = asyncio.Event()
+    watching = asyncio.create_task(until_told(stopping, watch_parent=watch_parent))
+    async with house.open():
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    watching.cancel()
+
+
+async def _work(settings: Settings, dsn: str, keys: MasterKeys, watch_parent: bool) -> None:
+    pool = Pool(dsn, settings.db_connections, name="tallystick-work")
+    stopping = asyncio.Event()
+    watching = asyncio.create_task(until_told(stopping, watch_parent=watch_parent))
+    try:
+        await worker.run(Runtime(pool, clock.utc, keys, main.CLOSINGS), settings, stopping)
+    finally:
+        watching.cancel()
+        await pool.close()

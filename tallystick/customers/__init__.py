@@ -1,0 +1,55 @@
+"""Customers: the people whose value it is, and the phones they are known by. Owns `recipients`, `customers` and `phone_codes`.
+
+Everything personal is sealed under the person's own key; a phone is found by its keyed blind index only.
+"""
+
+from tallystick.customers.actions import UserSeal, create, hold, missing, own, visible, write
+from tallystick.customers.codes import right, send_code, wrong
+from tallystick.customers.model import (
+    COOLING_OFF,
+    EMAIL_MAX,
+    EXTERNAL_ID_MAX,
+    NAME_MAX,
+    ChangeUser,
+    CreateUser,
+    Customer,
+    ExternalIdTaken,
+    Personal,
+    SendCode,
+    VerifyPhone,
+    canonical,
+    changed,
+    not_active,
+)
+from tallystick.customers.store import by_ids, ids_of_recipient, listed_by_external_id, listed_by_recipient
+
+__all__ = [
+    "COOLING_OFF",
+    "EMAIL_MAX",
+    "EXTERNAL_ID_MAX",
+    "NAME_MAX",
+    "ChangeUser",
+    "CreateUser",
+    "Customer",
+    "ExternalIdTaken",
+    "Personal",
+    "SendCode",
+    "UserSeal",
+    "VerifyPhone",
+    "by_ids",
+    "canonical",
+    "changed",
+    "create",
+    "hold",
+    "ids_of_recipient",
+    "listed_by_external_id",
+    "listed_by_recipient",
+    "missing",
+    "not_active",
+    "own",
+    "right",
+    "send_code",
+    "visible",
+    "write",
+    "wrong",
+]

@@ -1,0 +1,124 @@
+-- Claim idempotency keys, each given once; the rows of keys that earlier requests hold come back. A twin that raced is waited for
+-- by the insert, and read by the statement after it.
+create or replace function keys_claim(
+    _tenant_id uuid, _now timestamptz, _operation text, _status smallint,
+    _partners uuid[], _keys text[], _fingerprints bytea[], _resources uuid[]
+) returns table (partner_id uuid, key text, fingerprint bytea, resource_id uuid, status smallint, answer_sealed bytea)
+language plpgsql
+set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+    made int;
+begin
+    insert into idempotency_keys as kept (
+        tenant_id, partner_id, operation, key, fingerprint, resource_id, status, created_at
+    )
+    select _tenant_id, fresh.partner_id, _operation, fresh.key, fresh.fingerprint, fresh.resource_id, _status, _now
+    from unnest(_partners, _keys, _fingerprints, _resources) as fresh (partner_id, key, fingerprint, resource_id)
+    order by fresh.partner_id, fresh.key
+    on conflict on constraint idempotency_keys_pkey do nothing;
+    get diagnostics made = row_count;
+    if made < cardinality(_keys) then
+        return query
+        select kept.partner_id, kept.key, kept.fingerprint, kept.resource_id, kept.status, kept.answer_sealed
+        from unnest(_partners, _keys) as asked (partner_id, key)
+        join idempotency_keys as kept
+            on kept.tenant_id = _tenant_id and kept.operation = _operation and kept.partner_id = asked.partner_id
+            and kept.key = asked.key
+        where kept.resource_id <> all(_resources);
+    end if;
+end
+$$;
+
+-- Lock the recipients of phones in index order, making those that nobody knows yet. Locking comes first, so that whoever
+-- waits here waits in the same order as everyone; the last statement sees whom others made meanwhile.
+create or replace function recipients_lock(
+    _tenant_id uuid, _now timestamptz, _indexes bytea[], _ids uuid[], _wrapped bytea[], _sealed bytea[]
+) returns table (phone_index bytea, id uuid, key_wrapped bytea)
+language plpgsql
+set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+    known int;
+begin
+    perform 1
+    from recipients as person
+    where person.tenant_id = _tenant_id and person.phone_index = any(_indexes)
+    order by person.phone_index
+    for update;
+    get diagnostics known = row_count;
+    if known < cardinality(_indexes) then
+        insert into recipients as person (tenant_id, phone_index, id, key_wrapped, phone_sealed, created_at)
+        select _tenant_id, fresh.phone_index, fresh.id, fresh.key_wrapped, fresh.phone_sealed, _now
+        from unnest(_indexes, _ids, _wrapped, _sealed) as fresh (phone_index, id, key_wrapped, phone_sealed)
+        order by fresh.phone_index
+        on conflict on constraint recipients_pkey do nothing;
+    end if;
+    return query
+    select person.phone_index, person.id, person.key_wrapped
+    from recipients as person
+    where person.tenant_id = _tenant_id and person.phone_index = any(_indexes)
+    order by person.phone_index
+    for update;
+end
+$$;
+
+-- Everything that issuing rewards must know, in one round trip and in the one order of locks: keys, recipients, accounts. Each
+-- statement below a lock is a statement of its own, so that it sees what it waited for.
+create or replace function rewards_look(
+    _tenant_id uuid, _now timestamptz, _real_now timestamptz, _operation text,
+    _partners uuid[], _keys text[], _fingerprints bytea[], _resources uuid[],
+    _indexes bytea[], _ids uuid[], _wrapped bytea[], _sealed bytea[], _merchants uuid[],
+    out taken json, out recipient_indexes bytea[], out recipient_ids uuid[], out recipient_keys bytea[],
+    out merchants json, out wallets json, out waiting json, out accounts json
+)
+language plpgsql
+set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+    paying uuid[];
+    owing uuid[];
+begin
+    select json_agg(json_build_array(k.partner_id, k.key, encode(k.fingerprint, 'base64'), k.resource_id)) into taken
+    from keys_claim(_tenant_id, _real_now, _operation, 200::smallint, _partners, _keys, _fingerprints, _resources) as k;
+
+    select array_agg(p.phone_index), array_agg(p.id), array_agg(p.key_wrapped)
+    into recipient_indexes, recipient_ids, recipient_keys
+    from recipients_lock(_tenant_id, _now, _indexes, _ids, _wrapped, _sealed) as p;
+
+    select json_agg(row_to_json(m)), array_agg(
+        case m.funding_mode when 'invoiced' then m.receivable_account_id else m.prefund_account_id end
+    ) into merchants, paying
+    from merchants as m
+    where m.tenant_id = _tenant_id and m.id = any(_merchants);
+
+    select json_agg(json_build_object('recipient_id', c.recipient_id, 'merchant_id', w.merchant_id, 'wallet_id', w.id,
+            'status', w.status, 'owed_account_id', w.owed_account_id, 'currency', w.currency)),
+        array_agg(w.owed_account_id) filter (where w.owed_account_id is not null)
+    into wallets, owing
+    from customers as c
+    join wallets as w on w.tenant_id = c.tenant_id and w.customer_id = c.id
+    where c.tenant_id = _tenant_id and c.recipient_id = any(recipient_ids) and c.status = 'active'
+        and w.status <> 'closed' and w.merchant_id = any(_merchants);
+
+    select json_agg(json_build_array(r.partner_id, r.merchant_id, r.recipient_id)) into waiting
+    from rewards as r
+    where r.tenant_id = _tenant_id and r.recipient_id = any(recipient_ids) and r.status = 'Created'
+        and r.claim_expires_at > _now;
+
+    select json_agg(json_build_array(a.id, a.floor, a.balance, a.held)) into accounts
+    from (
+        select locked.id, locked.floor, locked.balance, locked.held
+        from accounts as locked
+        where locked.tenant_id = _tenant_id and locked.id = any(paying || owing)
+        order by locked.id
+        for update
+    ) as a;
+end
+$$;

@@ -1,0 +1,157 @@
+"""The house, put together: the list of rooms' routes and what a process needs to answer them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tallystick import __version__, audit, events, merchants, partners, rewards, sandbox, worker
+from tallystick.audit import api as audit_api
+from tallystick.base import clock, migrate, openapi, reference
+from tallystick.base.batcher import Batcher
+from tallystick.base.db import LOST, Pool
+from tallystick.base.errors import Unavailable
+from tallystick.base.http import Headers, Page, Road
+from tallystick.base.keys import MasterKeys
+from tallystick.base.metrics import Metrics
+from tallystick.base.routes import House, Route
+from tallystick.base.settings import Settings
+from tallystick.base.work import Runtime
+from tallystick.customers import api as customers_api
+from tallystick.enrolment import api as enrolment_api
+from tallystick.events import api as events_api
+from tallystick.merchants import api as merchants_api
+from tallystick.partners import api as partners_api
+from tallystick.rewards import api as rewards_api
+from tallystick.sandbox import api as sandbox_api
+from tallystick.wallets import api as wallets_api
+
+CLOSINGS = (audit.write_requests, events.number)
+"""The last writes of every work, in order; the events are numbered last."""
+
+DUE = (sandbox.DueWork("expire rewards", rewards.next_deadline, rewards.expire_at),)
+"""What happens by the tenant's clock: moving a sandbox through time does it in due order."""
+
+Answered = tuple[int, list[tuple[str, str]], bytes]
+
+
+def routes(directory: merchants.MerchantDirectory) -> tuple[Route, ...]:
+    """Every room's routes: all that the house offers under /api/v1."""
+    return (
+        *rewards_api.routes(directory),
+        *enrolment_api.routes(directory),
+        *customers_api.ROUTES,
+        *wallets_api.routes(directory),
+        *merchants_api.ROUTES,
+        *events_api.ROUTES,
+        *partners_api.ROUTES,
+        *audit_api.ROUTES,
+        *sandbox_api.routes(DUE),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One HTTP process: the road, and what must be open while it answers."""
+
+    road: Road
+    house: House
+    pool: Pool
+    authenticator: partners.Authenticator
+    limiter: partners.Limiter
+    request_log: audit.RequestLog
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Run what the process does in the background; at the end, finish everything that was accepted."""
+        self.limiter.start()
+        self.request_log.start()
+        try:
+            yield
+        finally:
+            await self.house.batcher.close()
+            await self.authenticator.close()
+            await self.limiter.close()
+            await self.request_log.close()
+            await self.pool.close()
+
+
+def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clock.utc) -> Application:
+    """Put one HTTP process together. Nothing is connected before it is wanted."""
+    pool = Pool(dsn, settings.db_connections, name="tallystick-http")
+    runtime = Runtime(pool, now, keys, CLOSINGS)
+    batcher = Batcher(runtime, batch_limit=settings.batch_limit, queue_limit=settings.queue_limit)
+    house = House(settings, runtime, batcher)
+    authenticator = partners.Authenticator(pool, keys, now, settings.credential_cache_seconds)
+    limiter = partners.Limiter(pool, now)
+    request_log = audit.RequestLog(pool)
+    metrics = Metrics()
+    metrics.gauge("tallystick_commands_waiting", "Commands that wait for their batch.", lambda: batcher.queued)
+    metrics.gauge("tallystick_log_rows_dropped", "Request-log rows never written.", lambda: request_log.dropped)
+    table = routes(merchants.MerchantDirectory(runtime))
+    pages: Mapping[tuple[str, str], Page] = {
+        **partners.oauth_pages(pool, keys, now, limiter, settings.base_url, request_log.add),
+        **_house_pages(runtime, dsn, metrics),
+        **_reference_pages(table, settings),
+    }
+    road = Road(
+        house,
+        table,
+        authenticator=authenticator,
+        limiter=limiter,
+        request_log=request_log,
+        pages=pages,
+        metrics=metrics,
+    )
+    return Application(road, house, pool, authenticator, limiter, request_log)
+
+
+def _house_pages(runtime: Runtime, dsn: str, metrics: Metrics) -> dict[tuple[str, str], Page]:
+    migrated = False
+
+    async def healthz(_headers: Headers, _query: bytes, _body: bytes) -> Answered:
+        return 200, [("content-type", "application/json")], b'{"status":"ok"}'
+
+    async def readyz(_headers: Headers, _query: bytes, _body: bytes) -> Answered:
+        """Ready when the database answers, has every migration, and background work was seen just now."""
+        nonlocal migrated
+        missing = ""
+        try:
+            async with asyncio.timeout(3):
+                migrated = migrated or not await migrate.pending(dsn)
+                if not migrated:
+                    missing = "migrations"
+                elif not await worker.seen(runtime):
+                    missing = "workers"
+        except (*LOST, Unavailable, migrate.NotMigrated):
+            missing = "database"
+        if missing:
+            headers = [("content-type", "application/json"), ("retry-after", "1")]
+            return 503, headers, b'{"status":"waiting","for":"%s"}' % missing.encode()
+        return 200, [("content-type", "application/json")], b'{"status":"ready"}'
+
+    async def show_metrics(_headers: Headers, _query: bytes, _body: bytes) -> Answered:
+        return 200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], metrics.text()
+
+    return {("GET", "/healthz"): healthz, ("GET", "/readyz"): readyz, ("GET", "/metrics"): show_metrics}
+
+
+def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple[str, str], Page]:
+    document = openapi.document(
+        table,
+        topics=events.TOPICS,
+        scopes=partners.SCOPES,
+        title="Tallystick",
+        version=__version__,
+        server_url=settings.base_url,
+    )
+    as_json, as_page = openapi.encode(document), reference.page(document)
+    cached = ("cache-control", "public, max-age=300")
+
+    async def show_openapi(_headers: Headers, _query: bytes, _body: bytes) -> Answered:
+        return 200, [("content-type", "application/vnd.oai.openapi+json;version=3.1"), cached], as_json
+
+    async def show_reference(_headers: Headers, _query: bytes, _body: bytes) -> Answered:
+        return 200, [("content-type", "text/html; charset=utf-8"), cached], as_page
+
+    return {("GET", "/openapi.json"): show_openapi, ("GET", "/docs"): show_reference}

@@ -1,0 +1,37 @@
+"""Merchants: where value is spent, with the settings that bound rewards there and the accounts that fund them.
+
+Which merchant a request is for is decided here too. Owns `merchants`.
+"""
+
+from tallystick.merchants.actions import add, by_ids, configure, funding, listed, top_up
+from tallystick.merchants.directory import MerchantDirectory
+from tallystick.merchants.model import (
+    Changes,
+    Funding,
+    FundingMode,
+    Merchant,
+    MerchantRef,
+    NewMerchant,
+    Status,
+    TenantMerchants,
+    choose,
+)
+
+__all__ = [
+    "Changes",
+    "Funding",
+    "FundingMode",
+    "Merchant",
+    "MerchantDirectory",
+    "MerchantRef",
+    "NewMerchant",
+    "Status",
+    "TenantMerchants",
+    "add",
+    "by_ids",
+    "choose",
+    "configure",
+    "funding",
+    "listed",
+    "top_up",
+]

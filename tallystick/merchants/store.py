@@ -1,0 +1,136 @@
+"""Every statement on `merchants`."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from tallystick.base.work import Work
+from tallystick.merchants.model import Merchant, MerchantRef
+
+COLUMNS = """id, name, currency, country, time_zone, status, claim_days, pre_issuing, stacking, funding_mode,
+    reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id"""
+
+INSERT = """
+insert into merchants (
+    tenant_id, id, name, currency, country, time_zone, status, claim_days, pre_issuing, stacking, funding_mode,
+    reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id, cash_account_id, created_at
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
+
+UPDATE = """
+update merchants
+set status = $3, claim_days = $4, pre_issuing = $5, stacking = $6, funding_mode = $7, reward_maximum = $8,
+    phone_day_maximum = $9
+where tenant_id = $1 and id = $2
+"""
+
+BY_IDS = f"select {COLUMNS} from merchants where tenant_id = $1 and id = any($2::uuid[])"
+
+LOCK = f"select {COLUMNS} from merchants where tenant_id = $1 and id = any($2::uuid[]) order by id for update"
+
+CASH_ACCOUNT = "select cash_account_id from merchants where tenant_id = $1 and id = $2"
+
+REFS = "select id, country, status = 'active' from merchants where tenant_id = $1"
+
+LISTED = "from merchants where tenant_id = $1 and ($2::uuid[] is null or id = any($2))"
+
+COUNT = f"select count(*) {LISTED}"
+
+LIST = f"select {COLUMNS} {LISTED} order by created_at, id offset $3 limit $4"
+
+# How often the merchant was told of: the next event's number, under the merchant's lock.
+TOLD = "select coalesce(max(sequence), 0) from events where tenant_id = $1 and subject_id = $2"
+
+
+# What is left to fund rewards: without a floor there is no bound.
+LEFT = """
+select a.balance - a.held - a.floor
+from accounts as a
+where a.tenant_id = $1 and a.id = $2
+"""
+
+
+async def insert(work: Work, merchant: Merchant, cash_account_id: UUID) -> None:
+    """Insert a new merchant."""
+    await work.db.run(
+        INSERT,
+        work.tenant.id,
+        merchant.id,
+        merchant.name,
+        merchant.currency,
+        merchant.country,
+        merchant.time_zone,
+        merchant.status,
+        merchant.claim_days,
+        merchant.pre_issuing,
+        merchant.stacking,
+        merchant.funding_mode,
+        merchant.reward_maximum,
+        merchant.phone_day_maximum,
+        merchant.receivable_account_id,
+        merchant.prefund_account_id,
+        cash_account_id,
+        work.now,
+    )
+
+
+async def update(work: Work, merchant: Merchant) -> None:
+    """Write what can change of a merchant."""
+    await work.db.run(
+        UPDATE,
+        work.tenant.id,
+        merchant.id,
+        merchant.status,
+        merchant.claim_days,
+        merchant.pre_issuing,
+        merchant.stacking,
+        merchant.funding_mode,
+        merchant.reward_maximum,
+        merchant.phone_day_maximum,
+    )
+
+
+async def by_ids(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Merchant]:
+    """The merchants with these ids; unknown ids are absent."""
+    rows = await work.db.rows(BY_IDS, work.tenant.id, merchant_ids)
+    return {row[0]: Merchant(*row) for row in rows}
+
+
+async def lock(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Merchant]:
+    """The merchants, locked against other changes until the work ends; issuing does not wait for it."""
+    rows = await work.db.rows(LOCK, work.tenant.id, merchant_ids)
+    return {row[0]: Merchant(*row) for row in rows}
+
+
+async def cash_account(work: Work, merchant_id: UUID) -> UUID:
+    """The account that says how much money came in from the merchant."""
+    account_id: UUID = await work.db.value(CASH_ACCOUNT, work.tenant.id, merchant_id)
+    return account_id
+
+
+async def refs(work: Work) -> list[MerchantRef]:
+    """Every merchant of the tenant, in short."""
+    return [MerchantRef(*row) for row in await work.db.rows(REFS, work.tenant.id)]
+
+
+async def count(work: Work, merchant_ids: Sequence[UUID] | None) -> int:
+    """How many of these merchants there are; all of the tenant for None."""
+    number: int = await work.db.value(COUNT, work.tenant.id, merchant_ids)
+    return number
+
+
+async def listed(work: Work, merchant_ids: Sequence[UUID] | None, offset: int, limit: int) -> list[Merchant]:
+    """A page of these merchants, oldest first; of the whole tenant for None."""
+    return [Merchant(*row) for row in await work.db.rows(LIST, work.tenant.id, merchant_ids, offset, limit)]
+
+
+async def told(work: Work, merchant_id: UUID) -> int:
+    """How many events about the merchant are committed."""
+    number: int = await work.db.value(TOLD, work.tenant.id, merchant_id)
+    return number
+
+
+async def left(work: Work, account_id: UUID) -> int | None:
+    """Minor units above the account's floor that nothing holds; None: it has no floor."""
+    units: int | None = await work.db.value(LEFT, work.tenant.id, account_id)
+    return units

@@ -1,0 +1,44 @@
+"""What messages say: plain and short, each kind in one place. The facts come from the room that sends."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tallystick.base.money import Money
+from tallystick.messages.model import Kind
+
+Facts = Mapping[str, str]
+
+
+def write(kind: Kind, facts: Facts) -> tuple[str, str]:
+    """The subject and the text. A fact that the kind needs and does not get is a mistake of ours: KeyError."""
+    return TEXTS[kind](facts)
+
+
+def _code(facts: Facts) -> tuple[str, str]:
+    """Facts: `code`; and `minutes`, how long it is valid, where that is to be told."""
+    valid = f" It is valid for {facts['minutes']} minutes." if "minutes" in facts else ""
+    return "Your code", f"{facts['code']} is your code.{valid} Do not give it to anyone."
+
+
+def _claim_notice(facts: Facts) -> tuple[str, str]:
+    """Facts: `reward_id`, `amount` in minor units, `currency`."""
+    return "A reward was claimed", f"The reward {facts['reward_id']} of {_sum(facts)} was claimed by its recipient."
+
+
+def _expiry_notice(facts: Facts) -> tuple[str, str]:
+    """Facts: `reward_id`, `amount` in minor units, `currency`."""
+    return (
+        "A reward expired",
+        f"The reward {facts['reward_id']} of {_sum(facts)} was not claimed in time and has expired. Its funding was returned.",
+    )
+
+
+def _sum(facts: Facts) -> str:
+    return str(Money(int(facts["amount"]), facts["currency"]))
+
+
+TEXTS: Final[Mapping[Kind, Callable[[Facts], tuple[str, str]]]] = {
+    "code": _code,
+    "claim_notice": _claim_notice,
+    "expiry_notice": _expiry_notice,
+}

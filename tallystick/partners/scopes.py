@@ -1,0 +1,29 @@
+"""The catalogue of scopes, a sentence each. Every route names exactly one."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+SCOPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "rewards:read": "Read rewards and reward batches.",
+        "rewards:write": "Issue, change, cancel and reverse rewards, one at a time or in batches.",
+        "users:read": "Read the people who hold wallets.",
+        "users:write": "Add people, change what is known of them, and verify their phones.",
+        "wallets:read": "Read wallets, their balances and their transactions.",
+        "wallets:write": "Open, suspend, resume and close wallets.",
+        "merchants:read": "Read merchants and their settings.",
+        "merchants:write": "Change the settings of merchants.",
+        "webhook-events:read": "Read the feed of everything that happened.",
+        "request-logs:read": "Read the log of your own requests.",
+        "credentials:read": "Read your own credentials, never their secrets.",
+        "credentials:write": "Rotate and revoke your own credentials.",
+        "sandbox:read": "Read a sandbox's clock and its mailbox.",
+        "sandbox:write": "Move a sandbox through time.",
+    }
+)
+
+
+def unknown(scopes: frozenset[str]) -> list[str]:
+    """The names among `scopes` that are no scope."""
+    return sorted(scopes - SCOPES.keys())

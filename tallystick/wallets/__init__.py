@@ -1,0 +1,58 @@
+"""Wallets: what a user holds at one merchant, as lots of value under one roof. Owns `wallets`; the value itself is in the books."""
+
+from tallystick.wallets.actions import (
+    ChangeWallet,
+    close,
+    close_drained,
+    hold,
+    missing,
+    open_for,
+    owe,
+    own,
+    resume,
+    suspend,
+    unverified,
+    verified,
+    visible,
+)
+from tallystick.wallets.model import Balance, Line, Status, Wallet, WalletExists, WalletFact
+from tallystick.wallets.store import (
+    balance_at,
+    balances,
+    by_ids,
+    facts,
+    lines,
+    listed,
+    lock_of_customers,
+    of_customers,
+)
+
+__all__ = [
+    "Balance",
+    "ChangeWallet",
+    "Line",
+    "Status",
+    "Wallet",
+    "WalletExists",
+    "WalletFact",
+    "balance_at",
+    "balances",
+    "by_ids",
+    "close",
+    "close_drained",
+    "facts",
+    "hold",
+    "lines",
+    "listed",
+    "lock_of_customers",
+    "missing",
+    "of_customers",
+    "open_for",
+    "owe",
+    "own",
+    "resume",
+    "suspend",
+    "unverified",
+    "verified",
+    "visible",
+]

@@ -1,0 +1,105 @@
+"""Background work: every loop on one page. A step says whether it did anything; the loop sleeps when it did not."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+from tallystick import messages, partners, rewards
+from tallystick.base import logs
+from tallystick.base.db import LOST
+from tallystick.base.errors import Unavailable
+from tallystick.base.settings import Settings
+from tallystick.base.work import Runtime
+from tallystick.customers import recipients
+
+BEAT = """
+insert into heartbeats (name, at) values ($1, $2)
+on conflict (name) do update set at = excluded.at
+"""
+FORGET = "delete from heartbeats where at < $1"
+SEEN = "select exists (select 1 from heartbeats where at >= $1)"
+PREPARE_PARTITIONS = "select partitions_ensure($1)"
+
+BEAT_SECONDS = 2.0
+SILENT_AFTER = timedelta(seconds=15)
+FORGOTTEN_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A step that is repeated: at once while it finds work, after `idle_seconds` when it does not."""
+
+    name: str
+    step: Callable[[Runtime], Awaitable[bool]]
+    idle_seconds: float
+
+
+def loops(senders: messages.Senders) -> Sequence[Loop]:
+    """All background work there is. Each way out has a loop of its own, so that a gateway that hangs delays no mail."""
+    return (
+        Loop("expire rewards", rewards.expire_due, idle_seconds=1.0),
+        Loop("run reward batches", rewards.run_batches, idle_seconds=0.2),
+        Loop("send mail", _sending(messages.Senders(email=senders.email)), idle_seconds=0.5),
+        Loop("send short messages", _sending(messages.Senders(sms=senders.sms)), idle_seconds=0.5),
+        Loop("forget expired tokens", partners.forget_expired_tokens, idle_seconds=60.0),
+        Loop("prepare partitions", prepare_partitions, idle_seconds=3600.0),
+        Loop("beat", beat, idle_seconds=BEAT_SECONDS),
+    )
+
+
+def _sending(senders: messages.Senders) -> Callable[[Runtime], Awaitable[bool]]:
+    async def send(runtime: Runtime) -> bool:
+        return await messages.deliver_due(runtime, senders, recipients.keys_of)
+
+    return send
+
+
+async def run(runtime: Runtime, settings: Settings, stopping: asyncio.Event) -> None:
+    """Run every loop until told to stop; each finishes the step it is in."""
+    senders = messages.Senders.of_settings(settings)
+    try:
+        await asyncio.gather(*(_repeat(loop, runtime, stopping) for loop in loops(senders)))
+    finally:
+        await senders.close()
+
+
+async def beat(runtime: Runtime) -> bool:
+    """Say that this process is at work."""
+    now = runtime.clock()
+    async with runtime.pool.lend() as db:
+        await db.run(BEAT, f"{socket.gethostname()}:{os.getpid()}", now)
+        await db.run(FORGET, now - FORGOTTEN_AFTER)
+    return False
+
+
+async def seen(runtime: Runtime) -> bool:
+    """Whether any process of background work was seen just now."""
+    async with runtime.pool.lend() as db:
+        return bool(await db.value(SEEN, runtime.clock() - SILENT_AFTER))
+
+
+async def prepare_partitions(runtime: Runtime) -> bool:
+    """Make the coming months' partitions of the tables that only grow."""
+    async with runtime.pool.lend() as db:
+        await db.run(PREPARE_PARTITIONS, runtime.clock())
+    return False
+
+
+async def _repeat(loop: Loop, runtime: Runtime, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        did = False
+        try:
+            did = await loop.step(runtime)
+        except (*LOST, Unavailable) as error:
+            logs.log().warning("A loop waits for the database.", loop=loop.name, error=type(error).__name__)
+        except Exception:
+            logs.log().exception("A loop's step failed.", loop=loop.name)
+        if not did:
+            try:
+                await asyncio.wait_for(stopping.wait(), loop.idle_seconds)
+            except TimeoutError:
+                continue
