@@ -91,7 +91,7 @@ class RequestLog:
                     written = True
                 finally:
                     if not written:
-                        pass
+                        self._put_back(chunk)
 
     async def _run(self) -> None:
         while not self._closing.is_set():
@@ -111,8 +111,8 @@ class RequestLog:
 
     async def _write(self, chunk: Sequence[LogEntry]) -> None:
         try:
-            async with self._pool.lend() as db, db.connection.transaction():
-                await _insert(db, chunk)
+            async with self._pool.lend() as db:
+                await _committed(db, chunk)
         except OUTAGE:
             raise
         except (asyncpg.PostgresError, ValueError, OverflowError) as error:
@@ -124,6 +124,16 @@ class RequestLog:
             middle = len(chunk) // 2
             await self._write(chunk[:middle])
             await self._write(chunk[middle:])
+
+
+async def _committed(db: Db, chunk: Sequence[LogEntry]) -> None:
+    try:
+        async with db.connection.transaction():
+            await _insert(db, chunk)
+    except asyncio.CancelledError:
+        # Cut off at its beginning or end, a transaction may be open though nobody knows: the next one would be part of it.
+        db.connection.terminate()
+        raise
 
 
 async def _insert(db: Db, chunk: Sequence[LogEntry]) -> None:

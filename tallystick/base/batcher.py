@@ -31,6 +31,8 @@ BUSY = (
 )
 """The server's trouble, not an item's: halving the batch would only wait as long again for each half."""
 TRIES = 5
+LOST_SECONDS = 0.2
+"""How long to wait before asking a lost database once more."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class _Lane:
 class Batcher:
     """Takes single commands, carries them out in batches, answers each with its own outcome."""
 
-    def __init__(self, runtime: Runtime, *, batch_limit: int, queue_limit: int, in_flight: int = 2) -> None:
+    def __init__(self, runtime: Runtime, *, batch_limit: int, queue_limit: int, in_flight: int = 1) -> None:
         self._runtime, self._batch_limit, self._queue_limit = runtime, batch_limit, queue_limit
         self._in_flight = in_flight
         self._lanes: dict[tuple[Any, UUID], _Lane] = {}
@@ -98,14 +100,29 @@ class Batcher:
                 answer.set_result(outcome)
 
 
+def _has_key(command: Any) -> bool:
+    asked = getattr(command, "asked", None)
+    return (getattr(command, "key", None) or getattr(asked, "key", None)) is not None
+
+
+def _unknown(error: BaseException) -> Unavailable:
+    unknown = Unavailable(
+        "The outcome is not known yet; send the same request again, with the same key.", headers=[("retry-after", "1")]
+    )
+    unknown.__cause__ = error
+    return unknown
+
+
 async def run_batch(
     runtime: Runtime, verb: Verb[Any, Any], tenant: Tenant, commands: Sequence[Any]
 ) -> Sequence[Any | Exception]:
     """One outcome per command; never raises. A poison item is isolated by halving the batch until it stands alone.
 
-    A deadlock or a serialisation failure retries the whole work. A lost connection is not retried here beyond the first
-    moment, since the commit may have happened: the outcome is Unavailable, and the same key settles it.
+    A deadlock or a serialisation failure retries the whole work. When the connection is lost the commit may have happened: where
+    every command has a key, carrying them out again finds that out, and does what was not done. Otherwise, and when the
+    database stays away, the outcome is Unavailable, and the same key settles it later.
     """
+    unknown: Unavailable | None = None
     for attempt in range(TRIES):
         try:
             async with runtime.work(tenant) as work:
@@ -115,18 +132,17 @@ async def run_batch(
         except RETRIED:
             await asyncio.sleep(0.005 * attempt)
         except Unavailable as refusal:
-            return [refusal] * len(commands)
+            return [unknown or refusal] * len(commands)
         except BUSY as error:
             busy = Unavailable("The database is busy; nothing was done. Try again.", headers=[("retry-after", "1")])
             busy.__cause__ = error
             return [busy] * len(commands)
         except LOST as error:
-            unknown = Unavailable(
-                "The outcome is not known yet; send the same request again, with the same key.",
-                headers=[("retry-after", "1")],
-            )
-            unknown.__cause__ = error
-            return [unknown] * len(commands)
+            if unknown is None and all(map(_has_key, commands)):
+                unknown = _unknown(error)
+                await asyncio.sleep(LOST_SECONDS)
+                continue
+            return [unknown or _unknown(error)] * len(commands)
         except Exception as error:  # noqa: BLE001 - a data fault or a mistake of ours: find whose it is
             if len(commands) == 1:
                 return [error]

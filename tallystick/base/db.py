@@ -149,7 +149,8 @@ class Pool:
                 self._generation += 1
             kept = db
             raise
-        except LOST:
+        except (*LOST, asyncio.CancelledError):
+            # Whoever is cancelled while a transaction begins or ends leaves it in a state that nobody knows.
             if db is not None:
                 db.connection.terminate()
             raise
@@ -188,7 +189,9 @@ class Pool:
                 },
             )
         except (*LOST, OSError) as error:
-            raise Unavailable("The database cannot be reached; try again shortly.", headers=[("retry-after", "1")]) from error
+            raise Unavailable(
+                "The database cannot be reached; try again shortly.", headers=[("retry-after", "1")]
+            ) from error
         try:
             await connection.execute(f"set role {self._role}")
         except BaseException:

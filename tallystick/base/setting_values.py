@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-Network = IPv4Network | IPv6Network
 Word = TypeVar("Word", bound=str)
 
 _TRUE = frozenset(("true", "yes", "on", "1"))
@@ -75,14 +73,6 @@ def host(value: str) -> str:
     if _HOST.fullmatch(bare) is None or ("." in bare and ":" in bare and not bare.startswith("::")):
         raise ValueError("must be an address or a host name, without a port")
     return bare
-
-
-def networks(value: str) -> tuple[Network, ...]:
-    """Addresses and networks, separated by commas."""
-    try:
-        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
-    except ValueError:
-        raise ValueError("must list addresses or networks, such as 10.0.0.0/8,192.0.2.7") from None
 
 
 def postgres_url(value: str) -> str:

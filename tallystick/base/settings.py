@@ -119,12 +119,6 @@ class Settings:
         reads.whole(1, 100_000_000), 10_000, "Requests a minute for a client without a limit of its own."
     )
     rate_burst: int = _setting(reads.whole(1, 100_000_000), 1000, "Requests such a client may send at once.")
-    trusted_proxies: tuple[reads.Network, ...] = _setting(
-        reads.networks,
-        (),
-        "Addresses and networks, separated by commas, whose `X-Forwarded-*` headers are believed.",
-        shown="none",
-    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         reads.one_of("debug", "info", "warning", "error"), "info", "The least severe line to log."
     )

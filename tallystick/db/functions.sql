@@ -211,13 +211,12 @@ begin
     if posted = 0 and not freeing then
         return verdicts;
     end if;
+    -- By a list of ids, not by a join: a join planned while the tenant was young would walk all its accounts for ever after.
     update accounts as old
-    set balance = new.balance, held = new.held, version = new.version, last_at = new.at
-    from unnest(
-        _existing, balances[1:existing], helds, versions[1:existing], ats[1:existing], versions_before, helds_before
-    ) as new (id, balance, held, version, at, version_before, held_before)
-    where old.tenant_id = _tenant_id and old.id = new.id
-        and (new.version <> new.version_before or new.held <> new.held_before);
+    set balance = balances[array_position(_existing, old.id)], held = helds[array_position(_existing, old.id)],
+        version = versions[array_position(_existing, old.id)], last_at = ats[array_position(_existing, old.id)]
+    where old.tenant_id = _tenant_id and old.id = any(_existing)
+        and (old.version <> versions[array_position(_existing, old.id)] or old.held <> helds[array_position(_existing, old.id)]);
     insert into journals (tenant_id, id, merchant_id, currency, kind, cause_id, reverses_id, at, recorded_at)
     select _tenant_id, j.id, _merchants[j.book], _currencies[j.book], j.kind, j.cause_id, j.reverses_id, _now, _recorded_at
     from unnest(_journals, _kinds, _causes, _reverses, _books, verdicts) as j (id, kind, cause_id, reverses_id, book, verdict)
@@ -296,9 +295,8 @@ begin
         end if;
     end loop;
     update accounts as old
-    set held = new.held
-    from unnest(_existing, helds) as new (id, held)
-    where old.tenant_id = _tenant_id and old.id = new.id and old.held <> new.held;
+    set held = helds[array_position(_existing, old.id)]
+    where old.tenant_id = _tenant_id and old.id = any(_existing) and old.held <> helds[array_position(_existing, old.id)];
     insert into holds (tenant_id, id, account_id, amount, cause_id, at, expires_at)
     select _tenant_id, h.id, _existing[h.account], h.amount, h.cause_id, _now, h.expires_at
     from unnest(_holds, _accounts, _amounts, _causes, _expiries, verdicts) as h (

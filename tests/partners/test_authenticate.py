@@ -63,6 +63,7 @@ async def token_of(runtime: Runtime, member: Member, scopes: Sequence[str] = ("r
 
 
 async def refused(door: partners.Authenticator, client_id: str | None, authorization: str | None) -> Refusal:
+    assert door.cached(client_id, authorization) is None
     with pytest.raises(Refusal) as refusal:
         await door.look_up(client_id, authorization)
     assert door.cached(client_id, authorization) is None

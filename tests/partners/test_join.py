@@ -1,5 +1,6 @@
 """How programmes, partners, agreements and credentials come into being and end."""
 
+import asyncio
 from datetime import timedelta
 
 import asyncpg
@@ -67,16 +68,21 @@ async def test_a_third_live_secret_is_refused_until_one_ends(runtime: Runtime) -
         await partners.rotate_secret(db, runtime.keys, member.client.id, now + timedelta(hours=1))
 
 
-async def test_two_rotations_at_once_never_make_three_live_secrets(runtime: Runtime) -> None:
-    import asyncio
-
+async def test_rotations_at_once_wait_for_each_other_and_never_make_three_live_secrets(
+    runtime: Runtime, owner: Owner
+) -> None:
     member = await join(runtime)
 
     async def rotate() -> str:
         async with directory(runtime) as db:
             return (await partners.rotate_secret(db, runtime.keys, member.client.id, runtime.clock()))[1]
 
-    outcomes = await asyncio.gather(*(rotate() for _ in range(5)), return_exceptions=True)
+    async with owner.transaction():
+        await owner.execute("select from clients where id = $1 for no key update", member.client.id)
+        rotations = [asyncio.create_task(rotate()) for _ in range(5)]
+        await asyncio.sleep(0.3)
+        assert not any(rotation.done() for rotation in rotations)
+    outcomes = await asyncio.gather(*rotations, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvalidState"] * 4 + ["str"]
 
 

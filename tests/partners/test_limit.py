@@ -189,6 +189,26 @@ async def test_a_new_process_learns_what_the_others_took(runtime: Runtime, time:
     assert taken(new, client, 20) == 0
 
 
+async def test_what_is_taken_during_an_exchange_counts_on_top_of_what_the_others_took(
+    runtime: Runtime, time: Time
+) -> None:
+    other, limiter = (partners.Limiter(runtime.pool, time.clock, ticks=time.ticks) for _ in range(2))
+    client = caller(60, 20)
+    assert taken(other, client, 10) == 10
+    await other.share()
+    assert taken(limiter, client, 1) == 1
+    exchange = asyncio.create_task(limiter.share())
+    await asyncio.sleep(0)
+    assert taken(limiter, client, 5) == 5
+    await exchange
+    assert taken(limiter, client, 20) == 20 - 10 - 1 - 5
+    await limiter.share()
+    await other.share()
+    assert taken(other, client, 1) == 1  # it has not heard yet
+    await other.share()
+    assert taken(other, client, 20) == 0
+
+
 async def test_many_clients_are_shared_in_one_statement_without_deadlocks(runtime: Runtime, time: Time) -> None:
     clients = [caller(60, 10) for _ in range(200)]
     limiters = [partners.Limiter(runtime.pool, time.clock, ticks=time.ticks) for _ in range(4)]

@@ -18,7 +18,6 @@ from tallystick.base.http import Page
 from tallystick.base.work import Runtime
 from tests.partners.cast import Member, join
 
-
 oauth2: Any = import_module("oauthlib.oauth2")  # it carries no types
 
 
