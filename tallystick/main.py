@@ -22,7 +22,9 @@ from tallystick.enrolment import api as enrolment_api
 from tallystick.events import api as events_api
 from tallystick.merchants import api as merchants_api
 from tallystick.partners import api as partners_api
+from tallystick.partners.resource import CREDENTIAL_EVENT
 from tallystick.rewards import api as rewards_api
+from tallystick.rewards.resource import REWARD_EVENT
 from tallystick.sandbox import api as sandbox_api
 from tallystick.wallets import api as wallets_api
 
@@ -144,6 +146,7 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
         title="Tallystick",
         version=__version__,
         server_url=settings.base_url,
+        told=(REWARD_EVENT, CREDENTIAL_EVENT),
     )
     as_json, as_page = openapi.encode(document), reference.page(document)
     cached = ("cache-control", "public, max-age=300")

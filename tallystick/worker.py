@@ -1,12 +1,12 @@
 """Background work: every loop on one page. A step says whether it did anything; the loop sleeps when it did not."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-
 
 from tallystick import messages, partners, rewards
 from tallystick.base import logs
@@ -27,6 +27,9 @@ PREPARE_PARTITIONS = "select partitions_ensure($1)"
 BEAT_SECONDS = 2.0
 SILENT_AFTER = timedelta(seconds=15)
 FORGOTTEN_AFTER = timedelta(hours=1)
+RETRY_SECONDS = 0.5
+RETRY_SECONDS_MAX = 10.0
+"""Below `SILENT_AFTER`: what the house waited for is found again before it counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,27 @@ async def prepare_partitions(runtime: Runtime) -> bool:
 
 
 async def _repeat(loop: Loop, runtime: Runtime, stopping: asyncio.Event) -> None:
+    failures = 0
     while not stopping.is_set():
         did = False
         try:
             did = await loop.step(runtime)
-        except (*LOST, Unavailable) as error:
-            logs.log().warning("A loop waits for the database.", loop=loop.name, error=type(error).__name__)
-        except Exception:
-            logs.log().exception("A loop's step failed.", loop=loop.name)
+            failures = 0
+        except Exception as error:
+            failures += 1
+            _tell(loop, error, failures)
         if not did:
-            try:
-                await asyncio.wait_for(stopping.wait(), loop.idle_seconds)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _pause(loop, failures))
+
+
+def _pause(loop: Loop, failures: int) -> float:
+    """A failed step is tried again soon, also where the loop rests for an hour; what goes on failing, ever more rarely."""
+    return loop.idle_seconds if failures == 0 else min(RETRY_SECONDS * 2 ** min(failures - 1, 10), RETRY_SECONDS_MAX)
+
+
+def _tell(loop: Loop, error: Exception, failures: int) -> None:
+    if not isinstance(error, (*LOST, Unavailable)):
+        logs.log().exception("A loop's step failed.", loop=loop.name, attempt=failures)
+    elif failures == 1:
+        logs.log().warning("A loop waits for the database.", loop=loop.name, error=type(error).__name__)

@@ -101,7 +101,9 @@ class Api:
     async def delete(self, path: str, **more: Any) -> Answer:
         return await self.request("DELETE", path, **more)
 
-    async def issue(self, phone: str = world.MIRA_PHONE, amount: Any = 500, key: str | None = None, **more: Any) -> Answer:
+    async def issue(
+        self, phone: str = world.MIRA_PHONE, amount: Any = 500, key: str | None = None, **more: Any
+    ) -> Answer:
         """Issue a reward; the key is a new one unless given."""
         attributes = {"phoneNumber": phone, "amount": amount, "idempotencyKey": key or str(ids.new()), **more}
         return await self.post("rewards", document_of("IssueReward", **attributes))
@@ -139,7 +141,7 @@ async def served(application: Application) -> AsyncIterator[str]:
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     async with application.open():
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 -- the server has no event for it
             await asyncio.sleep(0.01)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
@@ -163,7 +165,10 @@ async def join(
     rate_burst: int = 1_000_000,
     **settings: Any,
 ) -> Api:
-    """A new partner with a credential, in a new programme with Café Luna unless a tenant is given. `settings` are the merchant's."""
+    """A new partner with a credential, in a new programme with Café Luna unless a tenant is given.
+
+    `settings` are the merchant's.
+    """
     now = runtime.clock()
     async with runtime.pool.lend() as db, db.connection.transaction():
         if tenant is None:
@@ -179,7 +184,13 @@ async def join(
         merchant_id = (await luna(runtime, tenant, **settings)).id
     async with runtime.pool.lend() as db, db.connection.transaction():
         new = partners.NewClient(
-            tenant.id, agreement.id, "tests", scopes or frozenset(partners.SCOPES), merchant_ids, rate_per_minute, rate_burst
+            tenant.id,
+            agreement.id,
+            "tests",
+            scopes or frozenset(partners.SCOPES),
+            merchant_ids,
+            rate_per_minute,
+            rate_burst,
         )
         client, secret = await partners.add_client(db, runtime.keys, new, now)
     return Api(session, base_url, tenant, partner.id, str(client.id), secret, merchant_id)

@@ -3,17 +3,27 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
-from tallystick.base.errors import InvalidRequest, PayloadTooLarge, Refusal, RequestTimeout, UnsupportedMediaType, at, header
+from tallystick.base.errors import (
+    InvalidRequest,
+    PayloadTooLarge,
+    Refusal,
+    RequestTimeout,
+    UnsupportedMediaType,
+    at,
+    header,
+)
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 DEPTH_MAX: Final = 32
 FAULTS_MAX: Final = 100
+LENGTH_DIGITS: Final = 18
+NAME_MAX: Final = 255
 
-# What the decoder of the fast path cannot see: a name given twice, a NUL, a lone surrogate. Escapes are looked for in the raw bytes.
+# What the decoder of the fast path cannot see: a name given twice, a NUL, a lone surrogate. Escapes are found in the raw bytes.
 _SUSPECT: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -26,27 +36,18 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, sec
     coding = headers.get(b"content-encoding")
     if coding is not None and coding.strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType(
-            "Send the body without Content-Encoding: compressed bodies are not taken.", source=header("Content-Encoding")
+            "Send the body without Content-Encoding: compressed bodies are not taken.",
+            source=header("Content-Encoding"),
         )
     length = headers.get(b"content-length")
-    if length is not None and length.isdigit() and int(length) > limit:
+    if length is not None and length.isdigit() and (len(length) > LENGTH_DIGITS or int(length) > limit):
         raise _too_large(limit)
-    message = await _next(receive, seconds) if length in (None, b"0") else None
-    if message is not None and not message.get("more_body"):
-        return _bounded(message.get("body", b""), limit)
-    return await _collect(receive, limit, seconds, message)
-
-
-async def _collect(
-    receive: Receive, limit: int, seconds: float, message: MutableMapping[str, Any] | None
-) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(seconds):
             while True:
-                if message is None:
-                    message = await receive()
+                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 part: bytes = message.get("body", b"")
@@ -56,30 +57,10 @@ async def _collect(
                 parts.append(part)
                 if not message.get("more_body"):
                     return parts[0] if len(parts) == 1 else b"".join(parts)
-                message = None
     except TimeoutError:
         raise RequestTimeout(
             f"The body did not arrive within {seconds:g} seconds.", headers=[("connection", "close")]
         ) from None
-
-
-async def _next(receive: Receive, seconds: float) -> MutableMapping[str, Any]:
-    try:
-        async with asyncio.timeout(seconds):
-            message = await receive()
-    except TimeoutError:
-        raise RequestTimeout(
-            f"The body did not arrive within {seconds:g} seconds.", headers=[("connection", "close")]
-        ) from None
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return message
-
-
-def _bounded(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
@@ -96,40 +77,59 @@ class _Twice(list[tuple[str, Any]]):
 
 
 def parse(body: bytes) -> tuple[Any, list[Refusal]]:
-    """The value, and what is wrong with the text itself: a place in it for each fault. None with a fault where nothing can be read."""
+    """The value, and what is wrong with the text itself, each fault at its place. None with a fault where nothing can be read."""
+    twice: list[_Twice] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> Any:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        twice.append(_Twice(pairs))
+        return twice[-1]
+
     try:
         text = body.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=members, parse_constant=_no_constant, parse_int=_integer)
     except UnicodeDecodeError:
         return None, [InvalidRequest("The body is not UTF-8.", source=at(""))]
-    depth = _depth(text)
-    if depth > DEPTH_MAX:
-        return None, [InvalidRequest(f"The body nests deeper than {DEPTH_MAX} levels.", source=at(""))]
-    try:
-        value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_int=_integer)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return None, [_too_deep()]
+    except ValueError:
         return None, [InvalidRequest("The body is not JSON.", source=at(""))]
+    if not is_suspect(body) and not twice:
+        return value, []
+    if _is_deep(value):
+        return None, [_too_deep()]
     faults: list[Refusal] = []
-    return _plain(value, "", faults), faults
+    if twice or _SUSPECT.search(body) is not None:
+        value = _plain(value, "", faults)
+    return value, faults
 
 
-def _depth(text: str) -> int:
-    """How deep the brackets nest, those in strings aside."""
-    deepest = depth = 0
-    for bracket in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        character = bracket[0]
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > DEPTH_MAX:
-                break
-        elif character in "]}":
-            depth -= 1
-    return deepest
+def _is_deep(value: Any) -> bool:
+    """Whether it nests deeper than is taken. Level by level: a batch is wide."""
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [
+            member
+            for group in level
+            if isinstance(group, (dict, list))
+            for member in _inside(group)
+            if isinstance(member, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
-def _members(pairs: list[tuple[str, Any]]) -> Any:
-    members = dict(pairs)
-    return members if len(members) == len(pairs) else _Twice(pairs)
+def _inside(group: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    if isinstance(group, _Twice):
+        return (member for _, member in group)
+    return group.values() if isinstance(group, dict) else group
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(f"The body nests deeper than {DEPTH_MAX} levels.", source=at(""))
 
 
 def _no_constant(name: str) -> Any:
@@ -150,29 +150,34 @@ def _plain(value: Any, pointer: str, faults: list[Refusal]) -> Any:
         seen: set[str] = set()
         for name, _ in value:
             if name in seen and len(faults) < FAULTS_MAX:
-                place = at(f"{pointer}/{escaped(name)}")
-                faults.append(InvalidRequest("This member is given twice.", source=place))
+                faults.append(InvalidRequest("This member is given twice.", source=at(below(pointer, name))))
             seen.add(name)
         value = dict(value)
     if isinstance(value, dict):
         for name in value:
             _check_text(name, pointer, faults)
-        return {name: _plain(member, f"{pointer}/{escaped(name)}", faults) for name, member in value.items()}
+        return {name: _plain(member, below(pointer, name), faults) for name, member in value.items()}
     if isinstance(value, list):
         return [_plain(item, f"{pointer}/{number}", faults) for number, item in enumerate(value)]
     return value
 
 
 def _check_text(text: str, pointer: str, faults: list[Refusal]) -> None:
-    if len(faults) >= FAULTS_MAX or text.isascii() and "\0" not in text:
+    if len(faults) >= FAULTS_MAX:
         return
     if "\0" in text:
         faults.append(InvalidRequest("A string here holds a NUL character; leave it out.", source=at(pointer)))
-    elif any("\ud800" <= character <= "\udfff" for character in text):
+    elif not is_text(text):
         faults.append(InvalidRequest("A string here holds half a surrogate pair; leave it out.", source=at(pointer)))
 
 
-def escaped(name: str) -> str:
-    """A member's name as part of a JSON pointer (RFC 6901); what cannot be written in UTF-8 is replaced."""
-    written = name.replace("~", "~0").replace("/", "~1")
-    return written.encode("utf-8", "replace").decode()
+def is_text(text: str) -> bool:
+    """Whether it can be written in UTF-8: it holds no half of a surrogate pair."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def below(pointer: str, name: str) -> str:
+    """The JSON pointer (RFC 6901) of a member; of the object itself where the name is no text or too long to repeat."""
+    if len(name) > NAME_MAX or not is_text(name):
+        return pointer
+    return f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"

@@ -7,21 +7,21 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType, inspect
 
-from tallystick.base.body import FAULTS_MAX, escaped, is_suspect, parse
+from tallystick.base.body import FAULTS_MAX, below, is_suspect, parse
 from tallystick.base.errors import IdConflict, InvalidRequest, Refusal, Refusals, TypeConflict, at
 from tallystick.base.routes import Route, Takes
 
-# Names as the fast path can see them. One that stands twice may be fine (in two objects); the closer look tells.
+# Names as the fast path can see them, and all there are: only where each is plain and stands once is no closer look needed. A name
+# that stands twice may be fine (in two objects), and so may one that is written strangely.
 _NAMES: Final = re.compile(rb'(?<!\\)"(\w+)"\s*:')
-# An escaped ASCII letter may be part of a name that the line above cannot read.
-_DISGUISED: Final = re.compile(rb"\\u00[2-7]")
+_ENDS_OF_NAMES: Final = re.compile(rb'"\s*:')
 
 _TOP: Final = frozenset({"data", "meta", "links", "jsonapi"})
-_RESOURCE: Final = frozenset({"type", "id", "lid", "attributes", "relationships", "links", "meta"})
+_RESOURCE: Final = frozenset({"type", "id", "attributes", "relationships", "links", "meta"})
 
 
 class Reader:
-    """Reads the documents of one route."""
+    """Reads the documents of one route. A fault points at what was sent (JSON:API 1.1): what is missing, at where it is missed."""
 
     def __init__(self, route: Route) -> None:
         assert route.takes is not None, "a reader is for a route that takes a document"
@@ -31,7 +31,9 @@ class Reader:
             "Data",
             [
                 ("type", str),
-                ("attributes", self._takes.attributes, UNSET) if self._takes.optional else ("attributes", self._takes.attributes),
+                ("attributes", self._takes.attributes, UNSET)
+                if self._takes.optional
+                else ("attributes", self._takes.attributes),
                 ("id", str | UnsetType, UNSET),
                 ("relationships", dict[str, Any] | UnsetType, UNSET),
                 ("links", dict[str, Any] | UnsetType, UNSET),
@@ -64,9 +66,11 @@ class Reader:
             data = document.data
             attributes = None if data.attributes is UNSET else data.attributes
             return attributes, None if data.id is UNSET else data.id
-        faults = self._faults(body, path_id)
+        faults = self._faults(body, path_id, is_decoded=document is not None)
         if faults or document is None:
-            raise Refusals(_of_one_status(faults) or [InvalidRequest("The body is not as this endpoint takes it.", source=at(""))])
+            raise Refusals(
+                _of_one_status(faults) or [InvalidRequest("The body is not as this endpoint takes it.", source=at(""))]
+            )
         data = document.data
         return None if data.attributes is UNSET else data.attributes, None if data.id is UNSET else data.id
 
@@ -76,10 +80,10 @@ class Reader:
             return True
         if data.relationships or (data.id is not UNSET and not (self._names_id and data.id == path_id)):
             return True
-        names = _NAMES.findall(body)
-        return len(names) != len(set(names)) or _DISGUISED.search(body) is not None
+        return len(set(_NAMES.findall(body))) != len(_ENDS_OF_NAMES.findall(body))
 
-    def _faults(self, body: bytes, path_id: str | None) -> list[Refusal]:
+    def _faults(self, body: bytes, path_id: str | None, *, is_decoded: bool) -> list[Refusal]:
+        """Every fault there is; the attributes of a document that was decoded have none but those of its text."""
         value, faults = parse(body)
         if faults and value is None:
             return faults
@@ -87,23 +91,26 @@ class Reader:
             return [InvalidRequest("The body is an object with the member data.", source=at(""))]
         for name in value:
             if name not in _TOP:
-                faults.append(InvalidRequest("This member is not known here.", source=at(f"/{escaped(name)}")))
+                faults.append(InvalidRequest("This member is not known here.", source=at(below("", name))))
         for name in ("meta", "links", "jsonapi"):
             _object_or_absent(value, name, "", faults)
         data = value.get("data", UNSET)
         if data is UNSET:
-            faults.append(InvalidRequest("The member data is missing.", source=at("/data")))
+            faults.append(InvalidRequest("The member data is missing.", source=at("")))
         elif not isinstance(data, dict):
             faults.append(InvalidRequest("data is one resource object.", source=at("/data")))
         else:
-            self._faults_of_resource(data, path_id, faults)
+            self._faults_of_resource(data, path_id, faults, is_decoded=is_decoded)
         return faults[:FAULTS_MAX]
 
-    def _faults_of_resource(self, data: dict[str, Any], path_id: str | None, faults: list[Refusal]) -> None:
-        for name in data:
-            if name not in _RESOURCE or name == "lid":
-                place = at(f"/data/{escaped(name)}")
-                faults.append(InvalidRequest("This member is not known here.", source=place))
+    def _faults_of_resource(
+        self, data: dict[str, Any], path_id: str | None, faults: list[Refusal], *, is_decoded: bool
+    ) -> None:
+        faults += [
+            InvalidRequest("This member is not known here.", source=at(below("/data", name)))
+            for name in data
+            if name not in _RESOURCE
+        ]
         for name in ("links", "meta"):
             _object_or_absent(data, name, "/data", faults)
         if data.get("relationships", {}) != {}:
@@ -113,14 +120,14 @@ class Reader:
         attributes = data.get("attributes", UNSET)
         if attributes is UNSET:
             if not self._takes.optional:
-                faults.append(InvalidRequest("The attributes are missing.", source=at("/data/attributes")))
-        else:
+                faults.append(InvalidRequest("The member attributes is missing.", source=at("/data")))
+        elif not is_decoded:
             check(self._shape, attributes, "/data/attributes", faults)
 
     def _faults_of_identity(self, data: dict[str, Any], path_id: str | None, faults: list[Refusal]) -> None:
         kind, wanted = data.get("type", UNSET), self._takes.types
         if kind is UNSET:
-            faults.append(InvalidRequest(f"The type is missing; it is {wanted[0]}.", source=at("/data/type")))
+            faults.append(InvalidRequest(f"The member type is missing; it is {wanted[0]}.", source=at("/data")))
         elif not isinstance(kind, str):
             faults.append(InvalidRequest("The type is a string.", source=at("/data/type")))
         elif kind not in wanted:
@@ -132,7 +139,7 @@ class Reader:
             faults.append(InvalidRequest("The id is a string.", source=at("/data/id")))
         elif not self._names_id:
             faults.append(InvalidRequest("Ids are made by the server; leave it out.", source=at("/data/id")))
-        elif sent != path_id:
+        elif path_id is None or sent.lower() != path_id.lower():
             faults.append(IdConflict("The id is not the one in the path.", source=at("/data/id")))
 
 
@@ -177,7 +184,8 @@ def _check_union(shape: inspect.UnionType, value: Any, pointer: str, faults: lis
         attempt: list[Refusal] = []
         check(other, value, pointer, attempt)
         attempts.append(attempt)
-    faults += min(attempts, key=len)
+    nearest = min(attempts, key=len)
+    faults += nearest
 
 
 def _bare(shape: inspect.Type) -> inspect.Type:
@@ -190,14 +198,14 @@ def _check_struct(shape: inspect.StructType, value: Any, pointer: str, faults: l
         return
     known = {field.encode_name: field for field in shape.fields}
     for name, member in value.items():
-        place = f"{pointer}/{escaped(name)}"
+        place = below(pointer, name)
         if name in known:
             check(known[name].type, member, place, faults)
         elif len(faults) < FAULTS_MAX:
             faults.append(InvalidRequest("This attribute is not known here.", source=at(place)))
     for name, field in known.items():
         if field.required and name not in value:
-            faults.append(InvalidRequest("This attribute is required.", source=at(f"{pointer}/{name}")))
+            faults.append(InvalidRequest(f"The attribute {name} is required.", source=at(pointer)))
 
 
 def _check_list(shape: inspect.ListType, value: Any, pointer: str, faults: list[Refusal]) -> None:
@@ -232,7 +240,11 @@ def _wrong(shape: inspect.Type, value: Any) -> str | None:
 def _wrong_integer(shape: inspect.IntType, value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int):
         out_of_range = isinstance(value, float) and value == float("inf")
-        return f"{_range(shape)} is wanted." if out_of_range else "A whole number is wanted, without quotes, point or exponent."
+        return (
+            f"{_range(shape)} is wanted."
+            if out_of_range
+            else "A whole number is wanted, without quotes, point or exponent."
+        )
     low = shape.ge if shape.ge is not None else None if shape.gt is None else shape.gt + 1
     high = shape.le if shape.le is not None else None if shape.lt is None else shape.lt - 1
     if (low is not None and value < low) or (high is not None and value > high) or not -(2**63) <= value < 2**63:

@@ -24,9 +24,7 @@ class Refusal(Exception):
     status: ClassVar[int]
     title: ClassVar[str]
 
-    def __init__(
-        self, detail: str, *, source: Source | None = None, headers: Sequence[tuple[str, str]] = ()
-    ) -> None:
+    def __init__(self, detail: str, *, source: Source | None = None, headers: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.source = source

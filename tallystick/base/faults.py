@@ -13,9 +13,7 @@ from tallystick.base.errors import Refusal
 _encode = msgspec.json.Encoder().encode
 
 
-def render(
-    faults: Sequence[Refusal], environment: str | None, path: str, request_id: UUID, now: datetime
-) -> bytes:
+def render(faults: Sequence[Refusal], environment: str | None, path: str, request_id: UUID, now: datetime) -> bytes:
     """The errors document. `path` is without its query, which may name a phone."""
     meta = {
         "environment": environment,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from tallystick.base import body, clock, ids, logs, mediatypes
@@ -36,6 +36,7 @@ from tallystick.base.work import Asked, Caller
 
 HEADER_BYTES_MAX: Final = 32_768
 API: Final = "/api/"
+CLOSE: Final = ("connection", "close")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -108,6 +109,8 @@ class _Journey:
     began: int
     route: str = _UNMATCHED
     caller: Caller | None = None
+    is_read: bool = False
+    """Whether the body is read: what is left of it must be waited for, or the connection closed."""
     rate_headers: Sequence[tuple[str, str]] = ()
 
 
@@ -126,7 +129,11 @@ class Road:
         metrics: Metrics,
     ) -> None:
         self._house, self._authenticator, self._limiter = house, authenticator, limiter
-        self._log, self._pages, self._metrics = request_log, dict(pages), metrics
+        self._log, self._metrics = request_log, metrics
+        self._pages: dict[str, dict[str, Page]] = {}
+        for (method, path), page in pages.items():
+            for written in (path, f"{path}/"):
+                self._pages.setdefault(written, {})[method] = page
         routes = tuple(routes)
         self._table = Table(routes)
         self._readers = {id(route): Reader(route) for route in routes if route.takes is not None}
@@ -138,13 +145,10 @@ class Road:
     async def __call__(self, scope: Scope, receive: body.Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        page = self._pages.get((scope["method"], scope["path"]))
-        if page is None and scope["method"] == "HEAD":
-            page = self._pages.get(("GET", scope["path"]))
-        if page is not None:
-            await self._answer_page(page, scope, receive, send)
-            return
         journey = _Journey(ids.new(), scope["method"], scope["path"], time.perf_counter_ns())
+        if journey.path in self._pages:
+            await self._answer_page(journey, scope, receive, send)
+            return
         code: str | None = None
         try:
             headers = _headers(scope["headers"])
@@ -155,11 +159,14 @@ class Road:
             self._end(journey, 499, "ClientGone", None)
             return
         except (*LOST, *BUSY, *RETRIED):
-            away = Unavailable("The database is away for a moment; try again shortly.", headers=[("retry-after", "1")])
-            reply, code = self._refuse(journey, [away])
+            reply, code = self._refuse(journey, [_away()])
         except Exception:
-            logs.for_request(journey.request_id).exception("A request failed.", route=journey.route, method=journey.method)
+            logs.for_request(journey.request_id).exception(
+                "A request failed.", route=journey.route, method=journey.method
+            )
             reply, code = self._refuse(journey, [UnexpectedError("The fault is ours and has been recorded.")])
+        if code is not None and not journey.is_read:
+            self._close_after(reply, scope["headers"])
         self._end(journey, reply.status, code, reply)
         await _send(journey, reply, send)
 
@@ -186,7 +193,7 @@ class Road:
         _negotiate(headers)
         query = self._query(route, scope["query_string"])
         key = _key(headers) if route.keyed else None
-        attributes, body_id = await self._read(route, matched, headers, receive)
+        attributes, body_id = await self._read(journey, route, matched, headers, receive)
         asked = Asked(caller, journey.request_id, journey.method, route.path, key)
         return await route.handler(Call(self._house, route, asked, matched.path, query, attributes, body_id))
 
@@ -196,38 +203,44 @@ class Road:
         return caller if caller is not None else await self._authenticator.look_up(client_id, authorization)
 
     async def _read(
-        self, route: Route, matched: Matched, headers: Headers, receive: body.Receive
+        self, journey: _Journey, route: Route, matched: Matched, headers: Headers, receive: body.Receive
     ) -> tuple[Any, str | None]:
-        limit = self._limits[1] if route.large else self._limits[0]
+        # A body nobody asked for is read within the same bounds, and forgotten.
+        sent = b""
+        if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
+            sent = await body.read(receive, headers, self._limits[route.large], self._body_seconds)
+        journey.is_read = True
         if route.takes is None:
-            # A body nobody asked for is read within the same bounds, and forgotten.
-            if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
-                await body.read(receive, headers, limit, self._body_seconds)
             return None, None
         content_type = _text(headers.get(b"content-type"))
-        sent = None
-        if content_type is None or not mediatypes.may_be_sent(content_type):
-            sent = await body.read(receive, headers, limit, self._body_seconds)
-            if sent or not route.takes.optional:
-                raise UnsupportedMediaType(
-                    f"Send {mediatypes.JSON_API}, without parameters but profile.", source=header("Content-Type")
-                )
-        sent = sent if sent is not None else await body.read(receive, headers, limit, self._body_seconds)
+        if (sent or not route.takes.optional) and (content_type is None or not mediatypes.may_be_sent(content_type)):
+            raise UnsupportedMediaType(
+                f"Send {mediatypes.JSON_API}, without parameters but profile.", source=header("Content-Type")
+            )
         return self._readers[id(route)].read(sent, matched.path.get("id"))
+
+    def _close_after(self, reply: Reply, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        """Announce the end of the connection where a body that nobody will read may be long, or never come."""
+        for name, value in raw:
+            is_long = name == b"content-length" and (len(value) > body.LENGTH_DIGITS or int(value) > self._limits[0])
+            if is_long or name in (b"transfer-encoding", b"expect"):
+                if CLOSE not in reply.headers:
+                    reply.headers.append(CLOSE)
+                return
 
     def _query(self, route: Route, text: bytes) -> dict[str, str]:
         """Each parameter once, and known to the route; brackets raw or encoded."""
         if not text:
             return {}
         known, query, faults = self._parameters[id(route)], {}, []
-        for part in text.decode("latin-1").split("&"):
+        for part in text.split(b"&"):
             if not part:
                 continue
-            name, _, value = part.partition("=")
+            raw_name, _, raw_value = part.partition(b"=")
             try:
-                name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+                name, value = _unquoted(raw_name), _unquoted(raw_value)
             except UnicodeDecodeError:
-                faults.append(InvalidRequest("The query is not UTF-8.", source=parameter(body.escaped(name))))
+                faults.append(InvalidRequest("The query is not UTF-8.", source=parameter(ascii(raw_name[:100])[2:-1])))
                 continue
             if name not in known:
                 faults.append(InvalidRequest("This parameter is not known here.", source=parameter(name[:100])))
@@ -269,30 +282,50 @@ class Road:
             )
         )
 
-    async def _answer_page(self, page: Page, scope: Scope, receive: body.Receive, send: Send) -> None:
-        request_id = ids.new()
+    async def _answer_page(self, journey: _Journey, scope: Scope, receive: body.Receive, send: Send) -> None:
+        journey.route = journey.path.rstrip("/")
         try:
+            page = self._page(journey)
             headers = _headers(scope["headers"])
             sent = await body.read(receive, headers, self._limits[0], self._body_seconds)
             status, answered, content = await page(headers, scope["query_string"], sent)
+            self._metrics.count(journey.method, journey.route, status, time.perf_counter_ns() - journey.began)
         except body.ClientGone:
+            self._end(journey, 499, "ClientGone", None)
             return
-        except Refusal as refused:
-            content = render([refused], None, scope["path"], request_id, clock.utc())
-            status, answered = refused.status, [("content-type", mediatypes.JSON_API), *refused.headers]
-        except Exception:
-            logs.for_request(request_id).exception("A page failed.", route=scope["path"], method=scope["method"])
-            fault = UnexpectedError("The fault is ours and has been recorded.")
-            content = render([fault], None, scope["path"], request_id, clock.utc())
-            status, answered = 500, [("content-type", mediatypes.JSON_API)]
+        except Exception as error:
+            # A page logs what it answers itself, where that is for the log; what it never saw is logged here.
+            if isinstance(error, (*LOST, *BUSY, *RETRIED)):
+                error = _away()
+            elif not isinstance(error, Refusal):
+                logs.for_request(journey.request_id).exception(
+                    "A page failed.", route=journey.route, method=journey.method
+                )
+                error = UnexpectedError("The fault is ours and has been recorded.")
+            reply, code = self._refuse(journey, [error])
+            self._close_after(reply, scope["headers"])
+            self._end(journey, reply.status, code, reply)
+            await _send(journey, reply, send)
+            return
         named = {name.lower() for name, _ in answered}
-        extra = [("request-id", str(request_id)), ("x-content-type-options", "nosniff")]
-        if "cache-control" not in named:
-            extra.append(("cache-control", "no-store"))
+        more = [
+            ("request-id", str(journey.request_id)),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+            ("content-length", str(len(content))),
+        ]
+        extra = [each for each in more if each[0] not in named]
         raw = [(name.lower().encode(), value.encode()) for name, value in (*answered, *extra)]
-        raw.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+        await send({"type": "http.response.body", "body": b"" if journey.method == "HEAD" else content})
+
+    def _page(self, journey: _Journey) -> Page:
+        pages = self._pages[journey.path]
+        page = pages.get("GET" if journey.method == "HEAD" else journey.method)
+        if page is None:
+            allowed = ", ".join(sorted({*pages, "HEAD"} if "GET" in pages else pages))
+            raise MethodNotAllowed(f"This page takes {allowed}.", headers=[("allow", allowed)])
+        return page
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -314,6 +347,11 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
+
+
+def _unquoted(raw: bytes) -> str:
+    """A name or value of a query. A plus is a space, but for the first character: no value begins with a space, and phones with a plus."""
+    return unquote_to_bytes(raw[:1] + raw[1:].replace(b"+", b" ")).decode("utf-8")
 
 
 def _negotiate(headers: Headers) -> None:
@@ -342,6 +380,10 @@ def _unmatched(matched: Matched) -> Refusal:
         allowed = ", ".join(matched.allowed)
         return MethodNotAllowed(f"This resource takes {allowed}.", headers=[("allow", allowed)])
     return NotFound("Nothing is served at this path.")
+
+
+def _away() -> Unavailable:
+    return Unavailable("The database is away for a moment; try again shortly.", headers=[("retry-after", "1")])
 
 
 async def _send(journey: _Journey, reply: Reply, send: Send) -> None:

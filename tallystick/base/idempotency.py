@@ -24,6 +24,7 @@ DELETE = """
 delete from idempotency_keys as taken
 using unnest($3::uuid[], $4::text[]) as refused (partner_id, key)
 where taken.tenant_id = $1 and taken.operation = $2 and taken.partner_id = refused.partner_id and taken.key = refused.key
+    and taken.partner_id = any($3) and taken.key = any($4)
 """
 
 RENAME = """
@@ -31,6 +32,7 @@ update idempotency_keys as taken
 set fingerprint = won.fingerprint, resource_id = won.resource_id
 from unnest($3::uuid[], $4::text[], $5::bytea[], $6::uuid[]) as won (partner_id, key, fingerprint, resource_id)
 where taken.tenant_id = $1 and taken.operation = $2 and taken.partner_id = won.partner_id and taken.key = won.key
+    and taken.partner_id = any($3) and taken.key = any($4)
 """
 
 ANSWER = """

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from typing import cast
 from uuid import UUID
 
 from asyncpg.pgproto import pgproto
@@ -11,7 +12,7 @@ MS_LIMIT = 1 << 48
 """The first millisecond since 1970 that the 48 bits of a UUIDv7 cannot hold (year 10889)."""
 
 # The driver's own subclass of uuid.UUID: made, hashed and written several times faster.
-_uuid: Callable[[bytes | str], UUID] = pgproto.UUID
+_uuid = cast("Callable[[bytes | str], UUID]", pgproto.UUID)
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _RANDOM = (0xFFF << 64) | ((1 << 62) - 1)
 

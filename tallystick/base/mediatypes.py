@@ -1,13 +1,13 @@
 """Media types by the rules of JSON:API 1.1: what may be sent, and whether what is answered can be accepted."""
 
+import re
 from functools import lru_cache
 from typing import Final
 
 JSON_API: Final = "application/vnd.api+json"
 JSON: Final = "application/json"
 
-_RANGES: Final = frozenset({"*/*", "application/*", JSON})
-"""What else matches our answers: whoever reads JSON can read them."""
+_QUALITY: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
 @lru_cache(maxsize=256)
@@ -31,48 +31,56 @@ def may_be_sent(content_type: str) -> bool:
 def is_acceptable(accept: str) -> bool:
     """Whether our answers satisfy this Accept header; an absent or empty one accepts everything.
 
-    JSON:API 1.1: instances of its media type with other parameters than `ext` and `profile`, or with unknown extensions, are
-    ignored; when nothing else is left, 406. A range of quality 0 does not accept. What cannot be read accepts nothing.
+    JSON:API 1.1: instances of its media type with other parameters than `ext` and `profile`, or with an extension (we know
+    none), are ignored; where all instances of it are, nothing else helps. Otherwise the most specific range decides (RFC 9110,
+    12.5.1), and whoever reads plain JSON can read our answers. A range that cannot be read is ignored.
     """
     ranges = [part for part in _split(accept, ",") if part.strip()]
-    return not ranges or any(_matches(part) for part in ranges)
-
-
-def _matches(part: str) -> bool:
-    essence, parameters = _parsed(part)
-    if parameters is None:
-        return False
-    quality = parameters.pop("q", "1")
-    try:
-        if float(quality) <= 0:
-            return False
-    except ValueError:
-        return False
-    if essence == JSON_API:
-        return set(parameters) <= {"profile"}
-    return essence in _RANGES
+    if not ranges:
+        return True
+    wanted: dict[str, float] = {}
+    ignored = False
+    for part in ranges:
+        essence, parameters = _parsed(part)
+        quality = "" if parameters is None else parameters.pop("q", "1")
+        if parameters is None or _QUALITY.fullmatch(quality) is None:
+            continue
+        if essence == JSON_API and not set(parameters) <= {"profile"}:
+            ignored = True
+            continue
+        wanted[essence] = max(wanted.get(essence, 0.0), float(quality))
+    if JSON_API in wanted or ignored:
+        return wanted.get(JSON_API, 0.0) > 0
+    return wanted.get(JSON, 0.0) > 0 or wanted.get("application/*", wanted.get("*/*", 0.0)) > 0
 
 
 def _parsed(text: str) -> tuple[str, dict[str, str] | None]:
     """The type in lower case and its parameters; None for parameters that cannot be read."""
     essence, *rest = _split(text, ";")
+    essence = essence.strip().lower()
     parameters: dict[str, str] = {}
     for part in rest:
+        if not part.strip():  # RFC 9110, 5.6.6: a semicolon may stand alone
+            continue
         name, is_given, value = part.partition("=")
         name = name.strip().lower()
         if not is_given or not name or name in parameters:
-            return "", None
+            return essence, None
         parameters[name] = value.strip().strip('"')
-    return essence.strip().lower(), parameters
+    return essence, parameters
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split outside quotes."""
+    """Split outside quotes, in which a backslash hides what follows it."""
     if '"' not in text:
         return text.split(separator)
-    parts, start, quoted = [], 0, False
+    parts, start, quoted, hidden = [], 0, False, False
     for place, character in enumerate(text):
-        if character == '"' and (place == 0 or text[place - 1] != "\\"):
+        if hidden:
+            hidden = False
+        elif quoted and character == "\\":
+            hidden = True
+        elif character == '"':
             quoted = not quoted
         elif character == separator and not quoted:
             parts.append(text[start:place])

@@ -1,6 +1,7 @@
 """The command line: the list of commands. Each is named for what it does; every list takes `--json`."""
 
 import asyncio
+import importlib
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,19 @@ from tallystick import __version__
 from tallystick.base.migrate import NotMigrated, migrate
 from tallystick.cli import keys as key_commands
 from tallystick.cli import parties, serving, verifying
-from tallystick.cli.ground import console, directory, fail, master_keys, reachable, read_settings
+from tallystick.cli.ground import (
+    directory,
+    fail,
+    make_directory,
+    master_keys,
+    reachable,
+    read_settings,
+    say,
+    say_json,
+)
+from tallystick.cli.operating import DataOption, JsonOption
 from tallystick.cli.processes import listen
+from tallystick.cli.torture import torture
 from tallystick.cli.up import up
 
 app = typer.Typer(
@@ -21,8 +33,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-Data = Annotated[Path | None, typer.Option("--data", help="Where the embedded database and its key lie.")]
 
 
 @app.command()
@@ -43,7 +53,7 @@ def serve(
             listening = listen(host or settings.host, settings.port if port is None else port, exact=True)
         except OSError as error:
             raise fail(f"Nothing can listen there: {error.strerror}. Give another --host or --port.") from None
-        console.print(f"listening on {listening.getsockname()[0]}:{listening.getsockname()[1]}")
+        say("listening on {}:{}".format(*listening.getsockname()[:2]))
     serving.serve(settings, settings.database_url, keys, listening, watch_parent=fd is not None)
 
 
@@ -58,34 +68,52 @@ def work(part: Annotated[bool, typer.Option("--part", hidden=True)] = False) -> 
 
 
 @app.command("migrate")
-def migrate_(data: Data = None) -> None:
+def migrate_(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Bring the database to the schema this version needs. Safe while the previous version still runs."""
-    asyncio.run(_migrate(data))
+    applied = asyncio.run(_migrate(data))
+    if as_json:
+        say_json({"applied": applied})
+    else:
+        say("\n".join(f"applied {name}" for name in applied) or "up to date")
 
 
-async def _migrate(data: Path | None) -> None:
+async def _migrate(data: Path | None) -> list[str]:
     settings = read_settings()
     place = directory(settings, data)
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    dsn, server = await reachable(settings, place)
-    try:
-        applied = await migrate(dsn)
-    except NotMigrated as error:
-        raise fail(str(error)) from None
-    finally:
-        if server is not None:
-            server.stop()
-    console.print("\n".join(f"applied {name}" for name in applied) or "up to date")
+    if settings.database_url is None:
+        make_directory(place)
+        master_keys(settings, place)
+    async with reachable(settings, place, make=True) as dsn:
+        try:
+            return await migrate(dsn)
+        except NotMigrated as error:
+            raise fail(str(error)) from None
 
 
 @app.command()
-def version() -> None:
+def version(as_json: JsonOption = False) -> None:
     """Print the version."""
-    console.print(__version__)
+    if as_json:
+        say_json({"version": __version__})
+    else:
+        say(__version__)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(context: typer.Context) -> None:
+    """Measure beside the usual stack. Lives in the source repository; `--help` tells its options."""
+    try:
+        run = importlib.import_module("benchmarks.__main__")
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("benchmarks", "benchmarks.__main__"):
+            raise fail(f"The benchmarks need {missing.name}: pip install 'tallystick[bench]'.") from None
+        raise fail("The benchmarks are part of the source repository. Clone it, and run this there.") from None
+    raise typer.Exit(run.main(context.args))
 
 
 app.command()(up)
 app.command()(verifying.verify)
+app.command()(torture)
 app.add_typer(key_commands.app, name="keys")
 for name, commands in parties.APPS.items():
     app.add_typer(commands, name=name)

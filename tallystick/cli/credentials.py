@@ -9,18 +9,16 @@ import typer
 from tallystick import partners
 from tallystick.base.db import Db
 from tallystick.base.errors import NotFound
-from tallystick.cli.ground import Ground
+from tallystick.cli.ground import Ground, Told, show
 from tallystick.cli.operating import (
     DataOption,
     EnvironmentOption,
     JsonOption,
     ProgrammeOption,
-    Told,
     client_told,
     directory,
     group,
     in_house,
-    show,
     tenant_of,
     uuid,
 )

@@ -11,10 +11,9 @@ from uuid import UUID
 from tallystick import customers, enrolment, merchants, partners, rewards, wallets
 from tallystick.base import ids
 from tallystick.base.batcher import Verb, run_batch
-from tallystick.base.errors import Refusal
 from tallystick.base.idempotency import Answer
 from tallystick.base.work import Asked, Caller, Runtime, Tenant
-from tallystick.cli.ground import console
+from tallystick.cli.ground import columns, console, say
 
 FILE: Final = "demo-credentials.json"
 RATE: Final = 1_000_000
@@ -29,8 +28,8 @@ async def seed(runtime: Runtime, place: Path, base_url: str) -> dict[str, Any]:
     file = place / FILE
     if file.exists():
         credentials: dict[str, Any] = json.loads(file.read_text())
-        credentials["baseUrl"] = base_url
-        return credentials
+        if await _known(runtime, credentials):
+            return {**credentials, "baseUrl": base_url}
     async with runtime.pool.lend() as db, db.connection.transaction():
         now = runtime.clock()
         programme = await partners.add_programme(db, "Northwind", now)
@@ -43,11 +42,19 @@ async def seed(runtime: Runtime, place: Path, base_url: str) -> dict[str, Any]:
     return credentials
 
 
+async def _known(runtime: Runtime, credentials: dict[str, Any]) -> bool:
+    """Whether this database is the one they were made in: the file may be older than it."""
+    async with runtime.pool.lend() as db:
+        return credentials["sandbox"]["clientId"] in {str(client.id) for client, _ in await partners.list_clients(db)}
+
+
 async def _environment(runtime: Runtime, tenant: Tenant, partner_id: UUID, agreement_id: UUID) -> dict[str, str]:
     async with runtime.work(tenant) as work:
         luna = await merchants.add(work, merchants.NewMerchant("Café Luna", "USD", "US", "America/New_York"))
     async with runtime.pool.lend() as db, db.connection.transaction():
-        scopes = frozenset(scope for scope in partners.SCOPES if tenant.environment == "sandbox" or "sandbox" not in scope)
+        scopes = frozenset(
+            scope for scope in partners.SCOPES if tenant.environment == "sandbox" or "sandbox" not in scope
+        )
         client, secret = await partners.add_client(
             db,
             runtime.keys,
@@ -92,70 +99,72 @@ async def _wallet(runtime: Runtime, caller: Caller, merchant_id: UUID, phone: st
 async def _one(runtime: Runtime, caller: Caller, verb: Verb[Any, Any], command: object) -> Any:
     outcome = (await run_batch(runtime, verb, caller.tenant, [command]))[0]
     if isinstance(outcome, Exception):
-        raise outcome if not isinstance(outcome, Refusal) else RuntimeError(f"the demo could not be made: {outcome.detail}")
+        raise outcome
     return outcome
 
 
 def write(file: Path, credentials: dict[str, Any]) -> None:
-    """Write the credentials as JSON to a file that only its owner may read, whole or not at all."""
+    """Write the credentials as JSON to a file that only its owner may read, whole or not at all. Raises OSError."""
+    text = json.dumps(credentials, indent=2) + "\n"
+    if file.exists() and not file.is_file():
+        file.write_text(text)  # a pipe or a device is written to, not replaced
+        return
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as out:
-        json.dump(credentials, out, indent=2)
-        out.write("\n")
+        out.write(text)
         out.flush()
         os.fsync(descriptor)
-    os.replace(beside, file)
+    beside.replace(file)
 
 
-def show(credentials: dict[str, Any]) -> None:
-    """Print the credentials, and commands that work as they are printed."""
-    sandbox = credentials["sandbox"]
-    console.print("\n[bold]demo[/bold]       partner Harbour Support, merchant Café Luna, sandbox and production")
-    for name in ("sandbox", "production"):
-        console.print(f"{name:10} Client-ID {credentials[name]['clientId']}")
-        console.print(f"           secret    {credentials[name]['clientSecret']}")
-    console.print("\nIssue a reward to a customer with a wallet; send it twice, and it is given once:\n")
-    console.print(_curl(credentials["baseUrl"], sandbox, ACTIVE_PHONE, "reward-case-98765"), markup=False)
-    console.print("\nTo someone nobody knows yet, it waits to be claimed:\n")
-    console.print(_curl(credentials["baseUrl"], sandbox, UNKNOWN_PHONE, "reward-case-98766"), markup=False)
-    console.print("\nMove the sandbox's clock by a year, and it has expired:\n")
-    advance = {"data": {"type": "AdvanceClock", "attributes": {"by": "P365D"}}}
-    console.print(_post(credentials["baseUrl"], sandbox, "/api/v1/sandbox/clock/advance", advance), markup=False)
-    listing = f"{credentials['baseUrl']}/api/v1/rewards?filter[phoneNumber]=%2B{UNKNOWN_PHONE[1:]}"
-    console.print("\n" + " ".join(["curl", "-gsS", shlex.quote(listing), *_credentials(sandbox)]), markup=False)
+def show(credentials: dict[str, Any], file: Path) -> None:
+    """Print the credentials, and three commands that work as they are printed."""
+    say(f"demo       Harbour Support acts for Café Luna; its credentials lie in {file}\n")
+    environments = ("sandbox", "production")
+    rows = [(name, credentials[name]["clientId"], credentials[name]["clientSecret"]) for name in environments]
+    columns([("", "Client-ID", "secret"), *rows])
+    for about, command in _examples(credentials["baseUrl"], credentials["sandbox"]):
+        console.print(f"\n[dim]{about}[/dim]")
+        say(shlex.join(command))
 
 
-def _curl(base_url: str, sandbox: dict[str, str], phone: str, key: str) -> str:
-    attributes = {
+def _examples(base_url: str, sandbox: dict[str, str]) -> Sequence[tuple[str, Sequence[str]]]:
+    api = f"{base_url}/api/v1"
+    waiting = f"{api}/rewards?filter[phoneNumber]=%2B{UNKNOWN_PHONE[1:]}"
+    expire = _post(sandbox, f"{api}/sandbox/clock/advance", "AdvanceClock", {"by": "P365D"})
+    return (
+        (
+            "Give 5.00 to a customer with a wallet. Send it twice: it is given once.",
+            ("curl", *_post(sandbox, f"{api}/rewards", "IssueReward", _reward(ACTIVE_PHONE, "reward-case-98765"))),
+        ),
+        (
+            "Give it to somebody nobody knows yet: it waits to be claimed.",
+            ("curl", *_post(sandbox, f"{api}/rewards", "IssueReward", _reward(UNKNOWN_PHONE, "reward-case-98766"))),
+        ),
+        (
+            "Move the sandbox on by a year, and look: what nobody claimed has expired.",
+            ("curl", *expire, "--next", *_asking(sandbox), "-g", waiting),
+        ),
+    )
+
+
+def _reward(phone: str, key: str) -> dict[str, object]:
+    return {
         "phoneNumber": phone,
         "amount": 500,
         "idempotencyKey": key,
         "reasonCode": "CX-COMPENSATION",
         "message": "Thank you for your patience!",
     }
-    return _post(base_url, sandbox, "/api/v1/rewards", {"data": {"type": "IssueReward", "attributes": attributes}})
 
 
-def _post(base_url: str, sandbox: dict[str, str], path: str, document: object) -> str:
-    """One line that a shell runs as it is."""
-    words: Sequence[str] = (
-        "curl",
-        "-sS",
-        f"{base_url}{path}",
-        *_credentials(sandbox),
-        "-H",
-        "'Content-Type: application/vnd.api+json'",
-        "-d",
-        shlex.quote(json.dumps(document)),
-    )
-    return " ".join(words)
+def _post(sandbox: dict[str, str], url: str, kind: str, attributes: dict[str, object]) -> Sequence[str]:
+    document = json.dumps({"data": {"type": kind, "attributes": attributes}})
+    return (*_asking(sandbox), "-H", "Content-Type: application/vnd.api+json", "-d", document, url)
 
 
-def _credentials(sandbox: dict[str, str]) -> tuple[str, ...]:
-    return (
-        "-H",
-        shlex.quote(f"Client-ID: {sandbox['clientId']}"),
-        "-H",
-        shlex.quote(f"Authorization: Bearer {sandbox['clientSecret']}"),
-    )
+def _asking(sandbox: dict[str, str]) -> Sequence[str]:
+    """What every request says: who asks, and that each answer ends its line."""
+    who = ("-H", f"Client-ID: {sandbox['clientId']}", "-H", f"Authorization: Bearer {sandbox['clientSecret']}")
+    return ("-sS", "-w", "\\n", *who)

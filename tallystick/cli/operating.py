@@ -1,21 +1,19 @@
-"""What the operator's commands share: options, printing, and the two ways into the house."""
+"""What the operator's commands share: options, and the two ways into the house."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
 from tallystick import merchants, partners
 from tallystick.base import clock, ids
-from tallystick.base.db import Db
+from tallystick.base.db import LOST, Db
 from tallystick.base.errors import NotFound, Refusal, Refusals
 from tallystick.base.work import Tenant
-from tallystick.cli.ground import Ground, console, fail, opened, read_settings
+from tallystick.cli.ground import Ground, Told, fail, opened, read_settings
 
 T = TypeVar("T")
 Environment = Literal["sandbox", "production"]
@@ -23,9 +21,6 @@ DataOption = Annotated[Path | None, typer.Option("--data", help="Where the embed
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EnvironmentOption = Annotated[Environment, typer.Option("--environment", "-e", help="sandbox or production.")]
 ProgrammeOption = Annotated[str, typer.Option("--programme", help="The programme's id.")]
-
-Told = Mapping[str, object]
-"""One thing as it is printed: names as in the API."""
 
 
 def group(about: str) -> typer.Typer:
@@ -54,34 +49,14 @@ def in_house(data: Path | None, act: Callable[[Ground], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except Refusal as refused:
         raise fail(refused.detail) from None
+    except LOST:
+        raise fail("The database went away meanwhile. Look what was done, then try again.") from None
     except Refusals as refused:
         raise fail("\n".join(_sentence(fault) for fault in refused.faults)) from None
 
 
 def _sentence(fault: Refusal) -> str:
     return fault.detail if fault.source is None else f"{fault.source.name.rsplit('/', 1)[-1]}: {fault.detail}"
-
-
-def show(told: Told | Sequence[Told], as_json: bool) -> None:
-    """Print one thing or a table of them, or JSON."""
-    if as_json:
-        console.print_json(json.dumps(told))
-    elif isinstance(told, Mapping):
-        for name, value in told.items():
-            console.print(f"{name:18} {_plain(value)}", markup=False)
-    elif told:
-        table = Table(*told[0])
-        for each in told:
-            table.add_row(*(_plain(value) for value in each.values()))
-        console.print(table)
-    else:
-        console.print("none")
-
-
-def _plain(value: object) -> str:
-    if value is None:
-        return "–"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def uuid(text: str) -> UUID:

@@ -9,13 +9,12 @@ from tallystick import merchants, partners
 from tallystick.base.db import Db
 from tallystick.base.errors import NotFound, Refusal
 from tallystick.cli import credentials
-from tallystick.cli.ground import Ground
+from tallystick.cli.ground import Ground, Told, show
 from tallystick.cli.operating import (
     DataOption,
     EnvironmentOption,
     JsonOption,
     ProgrammeOption,
-    Told,
     agreement_told,
     directory,
     group,
@@ -23,7 +22,6 @@ from tallystick.cli.operating import (
     merchant_told,
     partner_told,
     programme_told,
-    show,
     tenant_of,
     uuid,
 )
@@ -149,7 +147,9 @@ def add_merchant(
     country: Annotated[str, typer.Option(help="ISO 3166-1, such as DE; national phone numbers are read there.")],
     time_zone: Annotated[str, typer.Option(help="IANA, such as Europe/Berlin.")],
     environment: EnvironmentOption = "sandbox",
-    funding: Annotated[Literal["invoiced", "prefunded"], typer.Option(help="How its rewards are paid for.")] = "invoiced",
+    funding: Annotated[
+        Literal["invoiced", "prefunded"], typer.Option(help="How its rewards are paid for.")
+    ] = "invoiced",
     credit_limit: Annotated[
         int | None, typer.Option(help="What an invoiced merchant may owe, in minor units; without, no bound.")
     ] = None,
@@ -157,7 +157,9 @@ def add_merchant(
     pre_issuing: Annotated[bool, typer.Option(help="Whether rewards wait for people without a wallet.")] = True,
     stacking: Annotated[bool, typer.Option(help="Whether more than one may wait for a person.")] = False,
     reward_maximum: Annotated[int | None, typer.Option(help="The most one reward may be, in minor units.")] = None,
-    phone_day_maximum: Annotated[int | None, typer.Option(help="The most for one phone in a day, in minor units.")] = None,
+    phone_day_maximum: Annotated[
+        int | None, typer.Option(help="The most for one phone in a day, in minor units.")
+    ] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:

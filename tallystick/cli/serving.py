@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 
 import uvicorn
+import uvloop
 
 from tallystick import main, worker
 from tallystick.base import clock, logs
@@ -31,22 +33,14 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings, dsn: str, keys: MasterKeys, listening: socket.socket, *, watch_parent: bool) -> None:
     """Answer HTTP on a listening socket until told to stop."""
     logs.configure(settings.log_level, settings.log_format)
-    _run(_serve(settings, dsn, keys, listening, watch_parent))
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that a process begins and ends, its parent tells
+    uvloop.run(_serve(settings, dsn, keys, listening, watch_parent))
 
 
 def work(settings: Settings, dsn: str, keys: MasterKeys, *, watch_parent: bool) -> None:
     """Run the background loops until told to stop."""
     logs.configure(settings.log_level, settings.log_format)
-    _run(_work(settings, dsn, keys, watch_parent))
-
-
-def _run(doing: "asyncio._CoroutineLike[None]") -> None:
-    try:
-        import uvloop
-    except ImportError:  # no uvloop on this platform
-        asyncio.run(doing)  # type: ignore[arg-type]
-    else:
-        uvloop.run(doing)  # type: ignore[arg-type]
+    uvloop.run(_work(settings, dsn, keys, watch_parent))
 
 
 async def _serve(settings: Settings, dsn: str, keys: MasterKeys, listening: socket.socket, watch_parent: bool) -> None:
@@ -59,6 +53,7 @@ async def _serve(settings: Settings, dsn: str, keys: MasterKeys, listening: sock
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nobody's address decides anything here
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -3,22 +3,36 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import aiohttp
 import typer
 
 from tallystick.base import clock, logs
-from tallystick.base.db import Pool
+from tallystick.base.db import LOST, Pool
+from tallystick.base.errors import Refusal
 from tallystick.base.keys import MasterKeys
 from tallystick.base.migrate import NotMigrated, migrate
 from tallystick.base.postgres import Postgres, Refused
 from tallystick.base.settings import Settings
 from tallystick.base.work import Runtime
 from tallystick.cli import demo
-from tallystick.cli.ground import DATABASE, MASTER_KEY, console, directory, fail, master_keys, read_settings
+from tallystick.cli.ground import (
+    DATABASE,
+    MASTER_KEY,
+    console,
+    directory,
+    fail,
+    make_directory,
+    master_keys,
+    read_settings,
+    say,
+    shown,
+)
 from tallystick.cli.processes import Part, Processes, listen, until_told
 from tallystick.main import CLOSINGS
 
@@ -38,7 +52,9 @@ class Wish:
 
 
 def up(
-    data: Annotated[Path | None, typer.Option(help="Where the database, its key and the demo's credentials lie.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Where the database, its key and the demo's credentials lie.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[
         int | None, typer.Option(help="The port; unless given, the first free one from 8080.", min=0, max=65535)
@@ -54,38 +70,41 @@ def up(
     if credentials is not None and not with_demo:
         raise fail("--credentials writes the demo's credentials; give --demo too.")
     wish = Wish(data, host, port, workers, with_demo, credentials)
+    if credentials is not None and not credentials.absolute().parent.is_dir():
+        raise fail(f"{credentials} cannot be written: its directory does not exist.")
     place = directory(settings, data)
+    make_directory(place)
+    keys = master_keys(settings, place)
     logs.configure(settings.log_level, settings.log_format)
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise fail(f"The data directory {place} cannot be made: {error.strerror}. Name another with --data.") from None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the loop listens to both
     # The server is started here, on the main thread's watch: it must not end before everything that uses it has.
     server: Postgres | None = None
     try:
         if settings.database_url is None:
-            console.print("database   PostgreSQL, embedded, in " + str(place))
+            say(f"database   PostgreSQL, embedded, in {place}")
             server = Postgres.start(place / DATABASE)
-        code = asyncio.run(_up(settings, wish, place, server))
+        else:
+            say(f"database   PostgreSQL at {shown(settings.database_url)}")
+        asyncio.run(_up(settings, wish, place, server, keys))
     except Refused as refused:
         raise fail(str(refused)) from None
+    except KeyboardInterrupt:
+        say("\nstopped")  # before anything was served
     finally:
+        # Whoever is impatient now would leave less in order, not sooner.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if server is not None:
             server.stop()
-    raise typer.Exit(code)
 
 
-async def _up(settings: Settings, wish: Wish, place: Path, server: Postgres | None) -> int:
+async def _up(settings: Settings, wish: Wish, place: Path, server: Postgres | None, keys: MasterKeys) -> None:
     dsn = server.dsn if server is not None else str(settings.database_url)
-    keys = master_keys(settings, place)
-    try:
-        applied = await migrate(dsn)
-    except NotMigrated as error:
-        raise fail(str(error)) from None
-    console.print(f"schema     {len(applied)} migrations applied" if applied else "schema     up to date")
+    await _migrate(dsn)
     host = wish.host or settings.host
     listening = _listen(host, wish.port, settings)
-    base_url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+    port = listening.getsockname()[1]
+    base_url = f"http://{_reached(host)}:{port}"
     stopping = asyncio.Event()
     watching = asyncio.create_task(until_told(stopping, watch_parent=False))
     processes = Processes(_parts(wish.workers or settings.workers, listening), _environ(settings, dsn, place, base_url))
@@ -94,18 +113,27 @@ async def _up(settings: Settings, wish: Wish, place: Path, server: Postgres | No
         tasks.append(asyncio.create_task(server.keep_alive()))
     try:
         if await _ready(base_url, stopping):
+            taken = f" ({settings.port} is taken)" if wish.port is None and port != settings.port else ""
+            console.print(f"serving    [bold]{base_url}[/bold]{taken}   reference {base_url}/docs")
             if wish.demo:
                 await _demo(dsn, keys, place, base_url, wish.credentials)
-            _greet(base_url)
+            console.print("\n[dim]Ctrl-C stops everything.[/dim]")
         await _until(stopping, tasks)
     finally:
-        console.print("\nstopping")
+        say("\nstopping")
         await processes.stop()
         for task in (*tasks, watching):
             task.cancel()
         await asyncio.gather(*tasks, watching, return_exceptions=True)
         listening.close()
-    return 0
+
+
+async def _migrate(dsn: str) -> None:
+    try:
+        applied = await migrate(dsn)
+    except NotMigrated as error:
+        raise fail(str(error)) from None
+    say(f"schema     {len(applied)} migrations applied" if applied else "schema     up to date")
 
 
 async def _until(stopping: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
@@ -128,7 +156,7 @@ def _listen(host: str, port: int | None, settings: Settings) -> socket.socket:
         ) from None
 
 
-def _shown(host: str) -> str:
+def _reached(host: str) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 -- compared, not bound
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
@@ -152,8 +180,6 @@ def _environ(settings: Settings, dsn: str, place: Path, base_url: str) -> dict[s
 
 async def _ready(base_url: str, stopping: asyncio.Event) -> bool:
     """Whether the house answers that it is ready before anyone tells it to stop."""
-    import aiohttp
-
     async with aiohttp.ClientSession() as session:
         deadline = asyncio.get_running_loop().time() + READY_SECONDS
         while asyncio.get_running_loop().time() < deadline and not stopping.is_set():
@@ -170,14 +196,15 @@ async def _ready(base_url: str, stopping: asyncio.Event) -> bool:
 async def _demo(dsn: str, keys: MasterKeys, place: Path, base_url: str, copy: Path | None) -> None:
     pool = Pool(dsn, 2, name="tallystick-demo")
     try:
-        runtime = Runtime(pool, clock.utc, keys, CLOSINGS)
-        credentials = await demo.seed(runtime, place, base_url)
+        credentials = await demo.seed(Runtime(pool, clock.utc, keys, CLOSINGS), place, base_url)
+    except (Refusal, *LOST, OSError) as error:
+        why = error.detail if isinstance(error, Refusal) else type(error).__name__
+        raise fail(f"The demo could not be made: {why} Start again.") from None
     finally:
         await pool.close()
     if copy is not None:
-        demo.write(copy, credentials)
-    demo.show(credentials)
-
-
-def _greet(base_url: str) -> None:
-    console.print(f"\n[bold]Tallystick answers at {base_url}[/bold]   reference {base_url}/docs   Ctrl-C stops everything\n")
+        try:
+            demo.write(copy, credentials)
+        except OSError as error:
+            raise fail(f"{copy} cannot be written: {error.strerror}.") from None
+    demo.show(credentials, place / demo.FILE)

@@ -1,7 +1,6 @@
 """`verify`: proves the books on a live database."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tallystick import ledger
-from tallystick.base.db import Pool
+from tallystick.base.db import LOST, Pool
 from tallystick.base.errors import Unavailable
-from tallystick.cli.ground import console, directory, fail, reachable, read_settings
+from tallystick.cli.ground import columns, directory, fail, reachable, read_settings, require_schema, say, say_json
 from tallystick.cli.proofs import check_stories
 
 AUDITOR_COUNTS = "select (select count(*) from journals), (select count(*) from entries)"
@@ -30,16 +28,12 @@ def verify(
 
 async def _verify(data: Path | None, as_json: bool) -> int:
     settings = read_settings()
-    place = directory(settings, data)
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    dsn, server = await reachable(settings, place)
-    try:
-        proof = await prove(dsn)
-    except Unavailable as away:
-        raise fail(away.detail) from None
-    finally:
-        if server is not None:
-            server.stop()
+    async with reachable(settings, directory(settings, data), make=False) as dsn:
+        await require_schema(dsn)
+        try:
+            proof = await prove(dsn)
+        except (*LOST, Unavailable):
+            raise fail("The database went away meanwhile; nothing is proved. Try again.") from None
     (_print_json if as_json else _print)(proof)
     return 1 if proof.faults else 0
 
@@ -84,15 +78,12 @@ def _print_json(proof: Proof) -> None:
             for f in proof.faults
         ],
     }
-    console.print_json(json.dumps(told))
+    say_json(told)
 
 
 def _print(proof: Proof) -> None:
     if not proof.faults:
-        console.print(f"the books are whole: {proof.journals} journals, {proof.entries} entries, {proof.seconds:.1f} s")
+        say(f"the books are whole: {proof.journals} journals, {proof.entries} entries, {proof.seconds:.1f} s")
         return
-    table = Table("invariant", "tenant", "id", "what is off")
-    for fault in proof.faults:
-        table.add_row(fault.invariant, str(fault.tenant_id), str(fault.id), fault.sentence)
-    console.print(table)
-    console.print(f"{len(proof.faults)} faults")
+    columns([(f.invariant, str(f.tenant_id), str(f.id), f.sentence) for f in proof.faults])
+    say(f"{len(proof.faults)} faults")

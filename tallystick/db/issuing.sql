@@ -23,11 +23,9 @@ begin
     if made < cardinality(_keys) then
         return query
         select kept.partner_id, kept.key, kept.fingerprint, kept.resource_id, kept.status, kept.answer_sealed
-        from unnest(_partners, _keys) as asked (partner_id, key)
-        join idempotency_keys as kept
-            on kept.tenant_id = _tenant_id and kept.operation = _operation and kept.partner_id = asked.partner_id
-            and kept.key = asked.key
-        where kept.resource_id <> all(_resources);
+        from idempotency_keys as kept
+        where kept.tenant_id = _tenant_id and kept.partner_id = any(_partners) and kept.operation = _operation
+            and kept.key = any(_keys) and kept.resource_id <> all(_resources);
     end if;
 end
 $$;
@@ -103,14 +101,19 @@ begin
         array_agg(w.owed_account_id) filter (where w.owed_account_id is not null)
     into wallets, owing
     from customers as c
-    join wallets as w on w.tenant_id = c.tenant_id and w.customer_id = c.id
+    cross join lateral (
+        select held.merchant_id, held.id, held.status, held.owed_account_id, held.currency
+        from wallets as held
+        where held.tenant_id = _tenant_id and held.customer_id = c.id and held.status <> 'closed'
+        offset 0  -- a fence: wallets are found by their customer, whatever the statistics of a young table say
+    ) as w
     where c.tenant_id = _tenant_id and c.recipient_id = any(recipient_ids) and c.status = 'active'
-        and w.status <> 'closed' and w.merchant_id = any(_merchants);
+        and w.merchant_id = any(_merchants);
 
     select json_agg(json_build_array(r.partner_id, r.merchant_id, r.recipient_id)) into waiting
     from rewards as r
     where r.tenant_id = _tenant_id and r.recipient_id = any(recipient_ids) and r.status = 'Created'
-        and r.claim_expires_at > _now;
+        and r.claim_expires_at + interval '0' > _now;  -- by recipient, not by deadline
 
     select json_agg(json_build_array(a.id, a.floor, a.balance, a.held)) into accounts
     from (

@@ -593,6 +593,8 @@ CREATE INDEX messages_due ON public.messages USING btree (channel, due_at) WHERE
 
 CREATE INDEX phone_codes_of_customer ON public.phone_codes USING btree (tenant_id, customer_id, created_at DESC);
 
+CREATE INDEX phone_codes_of_recipient ON public.phone_codes USING btree (tenant_id, recipient_id, created_at DESC);
+
 CREATE UNIQUE INDEX recipients_by_id ON public.recipients USING btree (tenant_id, id);
 
 CREATE INDEX reward_batches_due ON public.reward_batches USING btree (due_at) WHERE (due_at IS NOT NULL);

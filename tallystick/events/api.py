@@ -11,6 +11,7 @@ from tallystick.events.model import TOPICS
 PAGE_MAX = 50
 PAGE_DEFAULT = 10
 POSITION_MAX = 2**63 - 1
+WHOLE = {"type": "integer", "minimum": 0}
 
 EXAMPLE = {
     "position": 1042,
@@ -52,9 +53,7 @@ async def list_events(call: Call) -> Reply:
     caller = call.caller
     partner_id = None if caller.sees_programme else caller.partner_id
     async with call.house.runtime.reading(caller.tenant) as work:
-        page = await store.feed(
-            work, after, partner_id, caller.merchant_ids, None if topic is None else [topic], limit
-        )
+        page = await store.feed(work, after, partner_id, caller.merchant_ids, None if topic is None else [topic], limit)
     shown = [
         jsonapi.resource(
             WEBHOOK_EVENT,
@@ -97,8 +96,8 @@ ROUTES = (
         gives=WEBHOOK_EVENT,
         many=True,
         query=(
-            Parameter("page[after]", "The position behind which to read; the cursor of the page before."),
-            Parameter("page[limit]", "How many to answer, 1 to 50; 10 unless told."),
+            Parameter("page[after]", "The position behind which to read; the cursor of the page before.", schema=WHOLE),
+            Parameter("page[limit]", "How many to answer, 1 to 50; 10 unless told.", schema={**WHOLE, "minimum": 1}),
             Parameter("filter[topic]", "Only events of this topic."),
         ),
     ),

@@ -21,6 +21,9 @@ EXAMPLE = {
 }
 
 
+LINE_EXAMPLE = {"line": 0, "status": "succeeded", "rewardId": "0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a10", "error": None}
+
+
 class RewardBatchAttributes(msgspec.Struct, rename="camel"):
     """How far a batch is: `done` lines of `total`, of which some gave a reward and some were refused."""
 
@@ -44,7 +47,7 @@ class LineAttributes(msgspec.Struct, rename="camel"):
     error: msgspec.Raw | None
 
 
-LINE = Resource("RewardBatchItem", "/api/v1/reward-batches/{id}/items", LineAttributes)
+LINE = Resource("RewardBatchItem", "/api/v1/reward-batches/{id}/items", LineAttributes, LINE_EXAMPLE)
 REWARD_BATCH = Resource("RewardBatch", "/api/v1/reward-batches", RewardBatchAttributes, EXAMPLE)
 
 

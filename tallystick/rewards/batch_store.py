@@ -224,14 +224,10 @@ async def tally(work: Work, batch_id: UUID) -> tuple[int, int]:
     return row[0], row[1]
 
 
-async def lines(
-    work: Work, batch_id: UUID, outcome: str | None, offset: int, limit: int
-) -> tuple[list[Line], int]:
+async def lines(work: Work, batch_id: UUID, outcome: str | None, offset: int, limit: int) -> tuple[list[Line], int]:
     """One page of a batch's lines, in order, and how many there are in all."""
     total: int = await work.db.value(COUNT_LINES, work.tenant.id, batch_id, outcome)
-    rows = (
-        await work.db.rows(LIST_LINES, work.tenant.id, batch_id, outcome, offset, limit) if offset < total else []
-    )
+    rows = await work.db.rows(LIST_LINES, work.tenant.id, batch_id, outcome, offset, limit) if offset < total else []
     return [Line(*row) for row in rows], total
 
 

@@ -14,12 +14,13 @@ from tallystick.base import idempotency, ids, phone
 from tallystick.base.batcher import run_batch
 from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, Refusal, UnexpectedError, at
 from tallystick.base.idempotency import Answer, HouseSeal
-from tallystick.base.work import Asked, Caller, Environment, Runtime, Tenant, Work
+from tallystick.base.work import Asked, Caller, Runtime, Tenant, Work
 from tallystick.rewards import batch_resource
 from tallystick.rewards.batch_store import Line, RewardBatch
 from tallystick.rewards.changing import CancelReward, ReverseReward, cancel, reverse
 from tallystick.rewards.issuing import Issued, issue
 from tallystick.rewards.model import IssueReward
+from tallystick.rewards.rounds import each_in_turn
 
 RECIPIENTS_MAX = 10_000
 LINES_AT_ONCE = 250
@@ -147,10 +148,7 @@ async def run_batches(runtime: Runtime) -> bool:
     """One step of the loop: carry one batch of each tenant a chunk further; whether there was any."""
     async with runtime.discovering() as db:
         rows = await db.rows(store.DISCOVERY_DUE, runtime.clock())
-    did = False
-    for row in rows:
-        did = await step(runtime, Tenant(row[0], row[1], cast("Environment", row[2]))) or did
-    return did
+    return await each_in_turn(rows, lambda tenant, _: step(runtime, tenant))
 
 
 async def step(runtime: Runtime, tenant: Tenant) -> bool:
@@ -167,11 +165,14 @@ async def step(runtime: Runtime, tenant: Tenant) -> bool:
     return True
 
 
-async def _run_lines(
-    runtime: Runtime, tenant: Tenant, batch: RewardBatch, lines: Sequence[tuple[int, bytes]]
-) -> None:
-    async def carry_out(work: Work, chunk: Sequence[tuple[int, bytes]]) -> list[Line | Refusal]:
-        return list(await _give(work, batch, chunk))
+async def _run_lines(runtime: Runtime, tenant: Tenant, batch: RewardBatch, lines: Sequence[tuple[int, bytes]]) -> None:
+    async def carry_out(work: Work, chunk: Sequence[tuple[int, bytes]]) -> Sequence[Line | Refusal]:
+        # Under the batch's lock: a revocation waits for what is being given, and nothing is given after it.
+        current = await store.lock(work, batch.id)
+        assert current is not None, "a batch is never deleted"
+        if current.status in ("revoking", "revoked"):
+            return [InvalidState("The batch was revoked.")] * len(chunk)
+        return await _give(work, batch, chunk)
 
     outcomes = await run_batch(runtime, carry_out, tenant, lines)
     broken = [
@@ -187,9 +188,7 @@ async def _run_lines(
         await _advance(work, current, "running" if lines else "completed")
 
 
-async def _advance(
-    work: Work, batch: RewardBatch, status: store.Status, pause: timedelta = timedelta(0)
-) -> None:
+async def _advance(work: Work, batch: RewardBatch, status: store.Status, pause: timedelta = timedelta(0)) -> None:
     """Count what became of the lines; a batch that was told to stop meanwhile goes on being revoked."""
     succeeded, failed = await store.tally(work, batch.id)
     done = succeeded + failed
@@ -228,7 +227,16 @@ async def _give(work: Work, batch: RewardBatch, chunk: Sequence[tuple[int, bytes
 
 def _asked(tenant: Tenant, batch: RewardBatch) -> Asked:
     """The request that brought the batch stands behind each of its rewards."""
-    caller = Caller(tenant, batch.partner_id, batch.client_id, frozenset(), None, False, 1, 1)
+    caller = Caller(
+        tenant=tenant,
+        partner_id=batch.partner_id,
+        client_id=batch.client_id,
+        scopes=frozenset(),
+        merchant_ids=None,
+        sees_programme=False,
+        rate_per_minute=1,
+        rate_burst=1,
+    )
     return Asked(caller, batch.request_id, "POST", "/api/v1/reward-batches")
 
 

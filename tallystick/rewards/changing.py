@@ -8,14 +8,13 @@ from uuid import UUID
 import msgspec
 
 import tallystick.rewards.store as store
-from tallystick import audit, events, ledger, wallets
+from tallystick import audit, events, ledger, merchants, wallets
 from tallystick.base import idempotency, ids, jsonapi
 from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, QuotaExceeded, Refusal, attribute
 from tallystick.base.idempotency import Answer
 from tallystick.base.work import Asked, Work
 from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
-from tallystick import merchants
 from tallystick.rewards import resource
 from tallystick.rewards.looking import midnight
 from tallystick.rewards.model import InsufficientFunding, Private, Reward, not_changeable
@@ -129,8 +128,13 @@ async def _own(work: Work, command: Change) -> Reward | NotFound:
     """Only the partner that gave a reward may change it, whatever else it may see."""
     reward = await visible(work, command.asked, command.reward_id)
     if reward is None or reward.partner_id != command.asked.caller.partner_id:
-        return NotFound("No reward has this id. Verify the id.")
+        return missing()
     return reward
+
+
+def missing() -> NotFound:
+    """The refusal for a reward that is unknown, or someone else's."""
+    return NotFound("No reward has this id. Verify the id.")
 
 
 async def _update(work: Work, command: UpdateReward) -> Answer | Refusal:
@@ -282,9 +286,7 @@ async def _take_back(work: Work, reward: Reward, amount: int) -> None:
     assert verdict == "posted", f"the books refused a reversal: {verdict}"
 
 
-def _changed(
-    work: Work, command: UpdateReward | ReverseReward, reward: Reward, private: Private, topic: str
-) -> Answer:
+def _changed(work: Work, command: UpdateReward | ReverseReward, reward: Reward, private: Private, topic: str) -> Answer:
     events.record(work, resource.event(work, topic, reward, command.asked))
     audit.note(work, command.asked, status=200, resource_id=reward.id)
-    return Answer(200, jsonapi.document(resource.resource(reward, private, work.now)), reward.id)
+    return Answer(200, jsonapi.document(resource.resource(reward, private, work.now, command.asked.caller)), reward.id)

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
 import tallystick.rewards.store as store
 from tallystick import events, ledger, messages, wallets
 from tallystick.base import ids
-from tallystick.base.work import Asked, Environment, Runtime, Tenant, Work
+from tallystick.base.work import Asked, Runtime, Tenant, Work
 from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
+from tallystick.messages import Kind
 from tallystick.rewards import resource
 from tallystick.rewards.issuing import lot_account
 from tallystick.rewards.model import Reward
+from tallystick.rewards.rounds import each_in_turn
 
 EXPIRE_AT_ONCE = 200
 """How many rewards one work expires: cut by how long their locks are held."""
@@ -109,9 +110,7 @@ async def expire_due(runtime: Runtime) -> bool:
     """One step of the loop: of each tenant, expire what passed its earliest deadline, at that deadline; whether any had."""
     async with runtime.discovering() as db:
         rows = await db.rows(store.DISCOVERY_DUE, runtime.clock())
-    for row in rows:
-        await expire_at(runtime, Tenant(row[0], row[1], cast("Environment", row[2])), row[3])
-    return bool(rows)
+    return await each_in_turn(rows, lambda tenant, row: expire_at(runtime, tenant, row[3]))
 
 
 async def _expire(work: Work, due: Sequence[tuple[UUID, UUID]]) -> None:
@@ -145,14 +144,12 @@ def _journal(reward: Reward, kind: str, transfers: tuple[ledger.Transfer, ...]) 
     )
 
 
-async def _post(
-    work: Work, journals: Sequence[ledger.Journal], opening: Sequence[ledger.NewAccount]
-) -> None:
+async def _post(work: Work, journals: Sequence[ledger.Journal], opening: Sequence[ledger.NewAccount]) -> None:
     verdicts = await ledger.post(work, journals, opening=opening)
     assert all(verdict == "posted" for verdict in verdicts), f"the books refused reserved value: {verdicts}"
 
 
-async def _tell(work: Work, reward: Reward, person: Recipient, kind: str) -> None:
+async def _tell(work: Work, reward: Reward, person: Recipient, kind: Kind) -> None:
     """Whoever the partner named hears what became of the reward."""
     address = resource.open_private(reward, person).notification_email
     if address is not None:

@@ -25,6 +25,7 @@ from tallystick.rewards.model import (
     Replayed,
     Reward,
     decide,
+    key_conflict,
 )
 
 OPERATION = "rewards.issue"
@@ -54,9 +55,7 @@ class _Given:
     shown: resource.RewardAttributes
 
 
-async def issue(
-    work: Work, commands: Sequence[IssueReward], *, operation: str = OPERATION
-) -> list[Issued | Refusal]:
+async def issue(work: Work, commands: Sequence[IssueReward], *, operation: str = OPERATION) -> list[Issued | Refusal]:
     """Give each reward once for its key: into the recipient's one active wallet, or waiting until they have one.
 
     An outcome for every command, as if they had come one after another; a refused one leaves no row and no key.
@@ -79,7 +78,7 @@ async def issue(
     if given:
         _apply(work, given)
     await _settle_keys(work, operation, claims, taken, {made.reward.id for made in given})
-    return await _answered(work, outcomes)
+    return await _answered(work, commands, outcomes)
 
 
 def _claim(work: Work, command: IssueReward) -> Claim:
@@ -136,9 +135,7 @@ def _make(work: Work, command: IssueReward, reward_id: UUID, granted: Granted, p
     shown = resource.attributes(reward, private, work.now)
     document = jsonapi.document(jsonapi.resource(resource.REWARD, reward_id, shown))
     answer = person.key.seal(document, reward_id.bytes)
-    return _Given(
-        command, reward, granted, document, resource.seal_private(private, person, reward_id), answer, shown
-    )
+    return _Given(command, reward, granted, document, resource.seal_private(private, person, reward_id), answer, shown)
 
 
 def _apply(work: Work, given: Sequence[_Given]) -> None:
@@ -164,9 +161,7 @@ def _apply(work: Work, given: Sequence[_Given]) -> None:
             [made.answer for made in given],
         ),
     )
-    ledger.post_foreseen(
-        work, [_journal(made) for made in given], opening=[_account(made) for made in given]
-    )
+    ledger.post_foreseen(work, [_journal(made) for made in given], opening=[_account(made) for made in given])
     for made in given:
         events.record(work, _event(made))
         if made.command.batch_id is None:  # the lines of a batch stand behind the one request that brought it
@@ -258,14 +253,30 @@ async def _settle_keys(
     await idempotency.give_to(work, operation, [won for name, won in winner.items() if won is not first[name]])
 
 
-async def _answered(work: Work, outcomes: Sequence[Issued | Replayed | Refusal]) -> list[Issued | Refusal]:
+async def _answered(
+    work: Work, commands: Sequence[IssueReward], outcomes: Sequence[Issued | Replayed | Refusal]
+) -> list[Issued | Refusal]:
     """Every replay gets its first answer, from this batch or from the one that kept it."""
-    documents = {outcome.reward_id: outcome.document for outcome in outcomes if isinstance(outcome, Issued)}
-    wanted = {o.reward_id for o in outcomes if isinstance(o, Replayed) and o.reward_id not in documents}
+    first = {
+        outcome.reward_id: (command.merchant_id, outcome.document)
+        for command, outcome in zip(commands, outcomes, strict=True)
+        if isinstance(outcome, Issued)
+    }
+    wanted = {o.reward_id for o in outcomes if isinstance(o, Replayed) and o.reward_id not in first}
     if wanted:
         kept = await store.first_answers(work, list(wanted))
-        for reward_id, (answer, recipient_id, wrapped) in kept.items():
-            documents[reward_id] = work.keys.unwrap(wrapped, recipient_id.bytes).open(answer, reward_id.bytes)
+        for reward_id, (merchant_id, answer, recipient_id, wrapped) in kept.items():
+            opened = work.keys.unwrap(wrapped, recipient_id.bytes).open(answer, reward_id.bytes)
+            first[reward_id] = (merchant_id, opened)
     return [
-        Issued(o.reward_id, documents[o.reward_id], replayed=True) if isinstance(o, Replayed) else o for o in outcomes
+        _replay(command, o.reward_id, *first[o.reward_id]) if isinstance(o, Replayed) else o
+        for command, o in zip(commands, outcomes, strict=True)
     ]
+
+
+def _replay(command: IssueReward, reward_id: UUID, merchant_id: UUID, document: bytes) -> Issued | Refusal:
+    """A replay is authorised anew: a client that may not act for the reward's merchant learns nothing of it."""
+    allowed = command.asked.caller.merchant_ids
+    if allowed is not None and merchant_id not in allowed:
+        return key_conflict()
+    return Issued(reward_id, document, replayed=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from tallystick.base.errors import (
@@ -22,7 +22,7 @@ Kind = Literal["immediate", "preIssued"]
 
 AMOUNT_MAX = 2_147_483_647
 BLOCKING = frozenset({"suspended", "closing"})
-LOT_CLASS = "compensation"
+LOT_CLASS: Final = "compensation"
 
 
 class WalletNotFound(Refusal):
@@ -127,7 +127,7 @@ class Funds:
 
 @dataclass(slots=True)
 class Facts:
-    """What the batch knows under its locks. Each accepted command changes it, so that rivals behave as if one came after the other."""
+    """What the batch knows under its locks. Each accepted command changes it, so that rivals act as if one came after the other."""
 
     now: datetime
     merchants: dict[UUID, Merchant]
@@ -161,14 +161,12 @@ class Granted:
     netted: int
 
 
-def decide(
-    command: IssueReward, fingerprint: bytes, reward_id: UUID, facts: Facts
-) -> Granted | Replayed | Refusal:
+def decide(command: IssueReward, fingerprint: bytes, reward_id: UUID, facts: Facts) -> Granted | Replayed | Refusal:
     """Whether this reward can be given. Pure but for `facts`, which it moves on when the answer is yes."""
     name = (command.asked.caller.partner_id, command.key)
     known = facts.keys.get(name)
     if known is not None:
-        return Replayed(known[1]) if known[0] == fingerprint else _key_conflict()
+        return Replayed(known[1]) if known[0] == fingerprint else key_conflict()
     recipient_id = facts.recipients[command.phone]
     merchant = facts.merchants[command.merchant_id]
     place = (recipient_id, merchant.id)
@@ -242,7 +240,7 @@ def _over_cap(command: IssueReward, merchant: Merchant, given_today: int) -> Ref
     return None
 
 
-def _key_conflict() -> Refusal:
+def key_conflict() -> Refusal:
     return IdempotencyConflict(
         "This idempotency key was used with a different request. Use a new key, or resend exactly the first request.",
         source=attribute("idempotencyKey"),

@@ -7,7 +7,7 @@ import msgspec
 
 from tallystick.base import clock, jsonapi
 from tallystick.base.routes import Resource
-from tallystick.base.work import Asked, Work
+from tallystick.base.work import Asked, Caller, Work
 from tallystick.customers.recipients import Recipient
 from tallystick.events import Event
 from tallystick.rewards.model import Private, Reward
@@ -103,14 +103,15 @@ def open_private(reward: Reward, recipient: Recipient) -> Private:
     return Private(opened.message, opened.notification_email)
 
 
-def resource(reward: Reward, private: Private, now: datetime) -> bytes:
-    """The resource object of a reward as it stands at `now`."""
-    return jsonapi.resource(REWARD, reward.id, attributes(reward, private, now))
+def resource(reward: Reward, private: Private, now: datetime, reader: Caller) -> bytes:
+    """The resource object of a reward as it stands at `now`, for whoever reads it."""
+    return jsonapi.resource(REWARD, reward.id, attributes(reward, private, now, reader))
 
 
-def attributes(reward: Reward, private: Private, now: datetime) -> RewardAttributes:
-    """What a partner reads of a reward at `now`."""
-    open_ = reward.can_change(now)
+def attributes(reward: Reward, private: Private, now: datetime, reader: Caller | None = None) -> RewardAttributes:
+    """What a partner reads of a reward at `now`. Only its own partner can change it; None reads as that one does."""
+    mine = reader is None or reader.partner_id == reward.partner_id
+    open_ = mine and reward.can_change(now)
     return RewardAttributes(
         kind=reward.kind,
         amount=reward.amount,
@@ -163,5 +164,3 @@ def event(work: Work, topic: str, reward: Reward, asked: Asked | None) -> Event:
         merchant_id=reward.merchant_id,
         request_id=None if asked is None else asked.request_id,
     )
-
-

@@ -52,7 +52,7 @@ where tenant_id = $1 and recipient_id = $2 and merchant_id = $3 and created_at >
 """
 
 ANSWERS = """
-select r.id, r.answer_sealed, p.id, p.key_wrapped
+select r.id, r.merchant_id, r.answer_sealed, p.id, p.key_wrapped
 from rewards as r
 join recipients as p on p.tenant_id = r.tenant_id and p.id = r.recipient_id
 where r.tenant_id = $1 and r.id = any($2::uuid[])
@@ -87,7 +87,7 @@ set amount = changed.amount, reason_code = changed.reason_code, cost_center = ch
 from unnest($3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::bytea[]) as changed (
     id, amount, reason_code, cost_center, private_sealed
 )
-where r.tenant_id = $1 and r.id = changed.id
+where r.tenant_id = $1 and r.id = changed.id and r.id = any($3)
 """
 
 SETTLE = """
@@ -97,7 +97,7 @@ set status = settled.status, wallet_id = settled.wallet_id, value_account_id = s
 from unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[]) as settled (
     id, status, wallet_id, value_account_id, at
 )
-where r.tenant_id = $1 and r.id = settled.id
+where r.tenant_id = $1 and r.id = settled.id and r.id = any($2)
 """
 
 REVERSE = """
@@ -135,7 +135,9 @@ def insert(work: Work, columns: Sequence[Sequence[object]]) -> None:
     work.defer(INSERT, work.tenant.id, work.now, *columns)
 
 
-async def look(work: Work, operation: str, claims: Sequence[Claim], wanted: Candidates, merchants: Sequence[UUID]) -> Row:
+async def look(
+    work: Work, operation: str, claims: Sequence[Claim], wanted: Candidates, merchants: Sequence[UUID]
+) -> Row:
     """Claim the keys, lock the recipients and the accounts, and read everything that issuing must know, in one round trip."""
     row = await work.db.row(
         LOOK,
@@ -160,10 +162,10 @@ async def given_since(work: Work, recipient_id: UUID, merchant_id: UUID, since: 
     return given
 
 
-async def first_answers(work: Work, reward_ids: Sequence[UUID]) -> dict[UUID, tuple[bytes, UUID, bytes]]:
-    """The sealed first answer of each reward, with the id and the wrapped key of its recipient."""
+async def first_answers(work: Work, reward_ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, bytes, UUID, bytes]]:
+    """The merchant and the sealed first answer of each reward, with the id and the wrapped key of its recipient."""
     rows = await work.db.rows(ANSWERS, work.tenant.id, reward_ids)
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+    return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
 
 
 async def by_ids(work: Work, reward_ids: Sequence[UUID]) -> dict[UUID, Reward]:

@@ -7,10 +7,10 @@ from tallystick import messages
 from tallystick.base import jsonapi
 from tallystick.base.errors import IdempotencyConflict, NotFound
 from tallystick.base.routes import PAGE, Call, Reply, Route, Takes
+from tallystick.customers.recipients import keys_of
 from tallystick.sandbox import actions, clockwork, resource
 from tallystick.sandbox.actions import AimClock
 from tallystick.sandbox.clockwork import DueWork
-from tallystick.customers.recipients import keys_of
 
 SCOPE = "sandbox:write"
 
