@@ -1,7 +1,7 @@
 """The contenders: each a PostgreSQL server of its own and the processes that answer HTTP before it.
 
-A server each, because only so can the CPU time of a server's every process (writers, checkpointer, vacuum) be told apart, and because
-the one's write-ahead log and dead rows do not weigh on the other. Both servers have the embedded server's settings: fsync is on.
+A server each, because only so can the CPU time of every process of a server (writers, checkpointer, vacuum) be told apart, and
+because the one's write-ahead log and dead rows do not weigh on the other. Both have the embedded server's settings: fsync is on.
 """
 
 import os
@@ -102,14 +102,14 @@ def _running(
     log.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         out = stack.enter_context(log.open("ab"))
-        started = [stack.enter_context(_process(command, environ, listening, out)) for command in commands]
+        started = [stack.enter_context(_started(command, environ, listening, out)) for command in commands]
         for process in started:
             stack.callback(process.terminate)  # all are told before any is waited for
         yield tuple(process.pid for process in started)
 
 
 @contextmanager
-def _process(
+def _started(
     command: Sequence[str], environ: Mapping[str, str], listening: socket.socket, out: IO[bytes]
 ) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(

@@ -69,7 +69,7 @@ def _too_large(limit: int) -> PayloadTooLarge:
 
 def is_suspect(body: bytes) -> bool:
     """Whether the body must be looked at closely: it may hold a NUL or a lone surrogate, or nest deeply."""
-    return body.count(b"{") + body.count(b"[") > DEPTH_MAX or _SUSPECT.search(body) is not None
+    return body.count(b"{") + body.count(b"[") > DEPTH_MAX or (b"\\u" in body and _SUSPECT.search(body) is not None)
 
 
 class _Twice(list[tuple[str, Any]]):

@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
-from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
-from tallystick.base import body, clock, ids, logs, mediatypes
+from tallystick.base import body, clock, ids, logs, mediatypes, query
 from tallystick.base.batcher import BUSY, RETRIED
 from tallystick.base.db import LOST
 from tallystick.base.documents import Reader
@@ -26,7 +25,6 @@ from tallystick.base.errors import (
     UnexpectedError,
     UnsupportedMediaType,
     header,
-    parameter,
 )
 from tallystick.base.faults import render
 from tallystick.base.matching import Matched, Table
@@ -191,11 +189,11 @@ class Road:
         if taken.refused is not None:
             raise taken.refused
         _negotiate(headers)
-        query = self._query(route, scope["query_string"])
+        asked_for = query.read(scope["query_string"], self._parameters[id(route)])
         key = _key(headers) if route.keyed else None
         attributes, body_id = await self._read(journey, route, matched, headers, receive)
         asked = Asked(caller, journey.request_id, journey.method, route.path, key)
-        return await route.handler(Call(self._house, route, asked, matched.path, query, attributes, body_id))
+        return await route.handler(Call(self._house, route, asked, matched.path, asked_for, attributes, body_id))
 
     async def _authenticate(self, headers: Headers) -> Caller:
         client_id, authorization = _text(headers.get(b"client-id")), _text(headers.get(b"authorization"))
@@ -227,33 +225,6 @@ class Road:
                 if CLOSE not in reply.headers:
                     reply.headers.append(CLOSE)
                 return
-
-    def _query(self, route: Route, text: bytes) -> dict[str, str]:
-        """Each parameter once, and known to the route; brackets raw or encoded."""
-        if not text:
-            return {}
-        known, query, faults = self._parameters[id(route)], {}, []
-        for part in text.split(b"&"):
-            if not part:
-                continue
-            raw_name, _, raw_value = part.partition(b"=")
-            try:
-                name, value = _unquoted(raw_name), _unquoted(raw_value)
-            except UnicodeDecodeError:
-                faults.append(InvalidRequest("The query is not UTF-8.", source=parameter(ascii(raw_name[:100])[2:-1])))
-                continue
-            if name not in known:
-                faults.append(InvalidRequest("This parameter is not known here.", source=parameter(name[:100])))
-            elif name in query:
-                faults.append(InvalidRequest("This parameter is given twice.", source=parameter(name)))
-            elif "\0" in value:
-                faults.append(InvalidRequest("This parameter holds a NUL character.", source=parameter(name)))
-            query[name] = value
-            if len(faults) >= body.FAULTS_MAX:
-                break
-        if faults:
-            raise Refusals(faults)
-        return query
 
     def _refuse(self, journey: _Journey, faults: Sequence[Refusal]) -> tuple[Reply, str]:
         first = faults[0]
@@ -347,11 +318,6 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
-
-
-def _unquoted(raw: bytes) -> str:
-    """A name or value of a query. A plus is a space, but for the first character: no value begins with a space, and phones with a plus."""
-    return unquote_to_bytes(raw[:1] + raw[1:].replace(b"+", b" ")).decode("utf-8")
 
 
 def _negotiate(headers: Headers) -> None:

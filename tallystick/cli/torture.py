@@ -38,7 +38,7 @@ def torture(
             _make_empty(place)
         tell = (lambda _: None) if as_json else (lambda kind: say(f"  {kind}"))
         try:
-            report = asyncio.run(torment(Torment(minutes * 60, chosen, place, writers, tell)))
+            report = asyncio.run(torment(Torment(minutes * 60, chosen, place, writers, tell=tell)))
         except Broken as broken:
             raise fail(str(broken)) from None
     (_print_json if as_json else _print)(report, chosen)

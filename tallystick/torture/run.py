@@ -1,9 +1,7 @@
 """One run: a house, writers, injuries; then the settling, the counting and the report."""
 
 import asyncio
-import itertools
 import random
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +25,13 @@ BETWEEN_SECONDS = (0.7, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Torment:
-    """What is wanted: for how long, by which seed, by how many, where, and who is told of each injury."""
+    """What is wanted: for how long and at least how often, by which seed, by how many, where, and who is told of each injury."""
 
     seconds: float
     seed: int
     place: Path
     writers: int = 12
+    at_least: int = 0
     tell: Callable[[str], None] = lambda _: None
 
 
@@ -49,17 +48,6 @@ class Report:
     injuries: Mapping[str, int]
     recoveries: Mapping[str, Sequence[float]]
     differences: Sequence[str]
-
-    @property
-    def slowest(self) -> float:
-        """The longest time to serve again."""
-        return max(itertools.chain.from_iterable(self.recoveries.values()), default=0.0)
-
-    @property
-    def median(self) -> float:
-        """The median time to serve again."""
-        times = list(itertools.chain.from_iterable(self.recoveries.values()))
-        return statistics.median(times) if times else 0.0
 
 
 async def torment(wanted: Torment) -> Report:
@@ -108,7 +96,7 @@ async def _injure(
         await asyncio.sleep(chance.uniform(*BETWEEN_SECONDS))
         for ended in (task for task in writing if task.done()):
             ended.result()  # a writer writes until told to stop: it fell over
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline and len(faults) >= wanted.at_least:
             return faults
         at = time.monotonic()
         if await INJURIES[kind](house, chance):

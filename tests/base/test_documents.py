@@ -55,18 +55,17 @@ def document(**attributes: Any) -> bytes:
 
 
 def faults_of(body: bytes, path_id: str | None = None, by: Reader = NEW) -> list[tuple[str, str]]:
-    """Code and place of each fault; none when the document is read."""
+    """Code and place of each fault, all of one status; none when the document is read."""
+    told: list[tuple[str, str]] = []
+    statuses = set()
     try:
         by.read(body, path_id)
     except Refusals as refused:
-        assert {fault.status for fault in refused.faults} <= {400} or {fault.status for fault in refused.faults} == {
-            409
-        }
         for fault in refused.faults:
-            assert fault.source is not None
-            assert fault.source.kind == "pointer"
-        return [(fault.code, fault.source.name) for fault in refused.faults if fault.source is not None]
-    return []
+            statuses.add(fault.status)
+            told.append((fault.code, fault.source.name if fault.source is not None else "nowhere"))
+    assert statuses in ({400}, {409}, set())
+    return told
 
 
 def places(body: bytes, path_id: str | None = None, by: Reader = NEW) -> list[str]:
@@ -344,6 +343,12 @@ def mutated(draw: st.DrawFn) -> bytes:
                 group[name] = draw(ANY_JSON)
     body = json.dumps(value, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
     for _ in range(draw(st.integers(0, 1))):
+        if draw(st.booleans()):
+            # A free member whose name has a quote in it, by two spellings that may mean the same.
+            spellings = [b'\\"', b"\\u0022", b"x", b'x\\"', b"\\u0078\\u0022", b"\\\\"]
+            one, other = draw(st.sampled_from(spellings)), draw(st.sampled_from(spellings))
+            tail = draw(st.sampled_from([b"", b"a", b"amount"]))
+            body = body[:1] + b'"links": {"%s%s": 1, "%s%s" : "a\\"b\\":c"},' % (one, tail, other, tail) + body[1:]
         found = [match.span() for match in re.finditer(rb'"(\w+)": [^{\[,}\]]+', body)]
         if found:
             start, end = draw(st.sampled_from(found))
@@ -367,7 +372,7 @@ def _groups(value: Any) -> Iterator[Any]:
 
 
 def both_ways_agree(by: Reader, body: bytes, path_id: str | None) -> None:
-    """What one pass accepts has no fault in the closer look, what it refuses has one, and each points at something that was sent."""
+    """What one pass accepts has no fault in the closer look, what it refuses has one, and each points at what was sent."""
     slow = by._faults(body, path_id, is_decoded=False)
     fast = faults_of(body, path_id, by)
     if body or not by._takes.optional:
@@ -439,7 +444,8 @@ def test_every_documented_example_is_read_and_its_mutations_are_told() -> None:
         body = json.dumps(sent).encode()
         assert faults_of(body, None, each) == [], each._takes
         for name in each._takes.example:
-            for wrong in (None, True, 1.5, "\0", "\ud800", [], {}, [[]], -(2**70), "x" * 100_000):
+            wrongs: list[Any] = [None, True, 1.5, "\0", "\ud800", [], {}, [[]], -(2**70), "x" * 100_000]
+            for wrong in wrongs:
                 broken = json.dumps(
                     {"data": {**sent["data"], "attributes": {**each._takes.example, name: wrong}}}
                 ).encode()

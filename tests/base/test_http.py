@@ -46,7 +46,7 @@ async def test_every_answer_of_the_api_carries_its_headers(api: Api) -> None:
         assert answer.headers["Content-Type"] == JSON_API
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["Vary"] == "Accept"
-        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert ids.parse(answer.headers["request-id"]) is not None
         for error in (answer.body or {}).get("errors", []):
             assert error["meta"]["requestId"] == answer.headers["request-id"]

@@ -217,7 +217,7 @@ async def test_a_pooler_in_between_is_refused(dsn: str) -> None:
     where = parse_qs(urlsplit(dsn).query)
     if "host" not in where:
         pytest.skip("the server named is not reached by a socket of this machine")
-    socket = Path(where["host"][0]) / f".s.PGSQL.{where['port'][0]}"
+    socket = Path(where["host"][0]) / f".s.PGSQL.{where.get('port', ['5432'])[0]}"
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, disguised: bool) -> None:
         while chunk := await reader.read(65536):

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from typer.testing import CliRunner, Result
+
+from tallystick.cli import app
 
 COMMAND = (sys.executable, "-m", "tallystick")
 READY_SECONDS = 45.0
@@ -29,24 +32,18 @@ def environment(**settings: str) -> dict[str, str]:
     return {**inherited, **settings}
 
 
-def tallystick(*words: str | Path, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    done = subprocess.run(
-        [*COMMAND, *map(str, words)],
-        env=environment(**(settings or {})),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
+def tallystick(*words: str | Path, settings: Mapping[str, str] | None = None) -> Result:
+    """Run a command to its end, in this process."""
+    unset = {name: None for name in os.environ if name.startswith("TALLYSTICK_")}
+    done = CliRunner().invoke(app, [str(word) for word in words], env={**unset, **(settings or {})})
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
     return done
 
 
 def told(*words: str | Path, settings: Mapping[str, str] | None = None) -> Any:
     """What a command that succeeds tells as JSON."""
     done = tallystick(*words, "--json", settings=settings)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
 

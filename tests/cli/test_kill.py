@@ -1,5 +1,6 @@
 """Kills that nobody can catch: what is left ends by itself, what is missing comes back, and nothing is lost."""
 
+import asyncio
 import itertools
 import json
 import threading
@@ -76,7 +77,7 @@ def test_a_killed_work_process_is_started_again(demo: Demo) -> None:
 async def test_a_killed_database_comes_back_by_itself_and_meanwhile_the_answer_is_503(demo: Demo, victim: str) -> None:
     pid = demo.up.postmaster().pid if victim == "postmaster" else await _backend(demo)
     with issuing(demo.sandbox) as meanwhile:
-        time.sleep(0.3)
+        await asyncio.sleep(0.3)
         psutil.Process(pid).kill()
         until(lambda: any(answer.status == 503 for answer in meanwhile.answers), 5, "nobody noticed")
         took = demo.up.until_ready(BACK_SECONDS)

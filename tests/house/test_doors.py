@@ -207,7 +207,7 @@ async def _with_scopes(runtime: Runtime, owner: Api, scopes: frozenset[str]) -> 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"])
 async def test_a_method_that_is_not_there_is_told_which_are(api: Api, method: str) -> None:
     for path in {route.path for route in TABLE}:
-        allowed = {route.method for route in TABLE if route.path == path}
+        allowed: set[str] = {route.method for route in TABLE if route.path == path}
         allowed |= {"HEAD"} if "GET" in allowed else set()
         if method in allowed:
             continue

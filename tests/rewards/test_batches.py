@@ -21,6 +21,7 @@ from tests.rewards.cast import (
     check_whole,
     configure,
     feed,
+    header,
     left,
     listed,
     refused,
@@ -69,7 +70,7 @@ async def test_a_batch_is_accepted_at_once_and_carried_out_then(api: Api, runtim
     wallet_id = await api.wallet(phone(0))
     answer = await accept(api, lines(3))
     batch_id = answer.data["id"]
-    assert (answer.status, answer.headers["location"]) == (202, f"/api/v1/reward-batches/{batch_id}")
+    assert (answer.status, header(answer, "location")) == (202, f"/api/v1/reward-batches/{batch_id}")
     assert answer.attributes == {
         "merchantId": str(api.merchant_id),
         "status": "accepted",
@@ -156,7 +157,7 @@ async def test_no_line_at_all_is_refused(api: Api) -> None:
 async def test_faults_that_show_at_once_refuse_the_whole_batch(api: Api) -> None:
     wanted: list[Any] = [*lines(2), {"phoneNumber": phone(2), "amount": 0}, {"amount": "1"}, 7]
     answer = await accept(api, wanted)
-    places = ["2/amount", "3/amount", "3/phoneNumber", "4"]
+    places = ["2/amount", "3/amount", "3", "4"]
     refused(answer, 400, "InvalidRequest", *(f"{RECIPIENTS}/{place}" for place in places))
     wanted = [*lines(1), {"phoneNumber": phone(1), "amount": 1, "notificationEmail": "nobody"}]
     refused(await accept(api, wanted), 400, "InvalidRequest", f"{RECIPIENTS}/1/notificationEmail")
@@ -169,8 +170,8 @@ async def test_the_same_batch_again_is_the_first_answer_and_another_conflicts(
     first = await accept(api, lines(5))
     await run(runtime)
     again = await accept(api, lines(5))
-    assert (again.status, again.text, again.headers["idempotent-replayed"]) == (202, first.text, "true")
-    assert again.headers["location"] == first.headers["location"]
+    assert (again.status, again.text, header(again, "idempotent-replayed")) == (202, first.text, "true")
+    assert header(again, "location") == header(first, "location")
     refused(await accept(api, lines(6)), 409, "IdempotencyConflict", "/data/attributes/idempotencyKey")
     refused(await accept(api, lines(5, amount=101)), 409, "IdempotencyConflict")
     await run(runtime)
@@ -227,7 +228,7 @@ async def test_a_runner_that_comes_late_repeats_what_another_did(
     assert await count(auditor, api) == 20
 
 
-@pytest.mark.parametrize("milliseconds", [1, 4, 8, 15, 30])
+@pytest.mark.parametrize("milliseconds", [2, 8, 20])
 async def test_a_runner_killed_anywhere_is_followed_by_one_that_ends_the_work(
     api: Api, runtime: Runtime, auditor: Db, clock: Clock, milliseconds: int
 ) -> None:
@@ -244,12 +245,12 @@ async def test_a_runner_killed_anywhere_is_followed_by_one_that_ends_the_work(
 
 
 async def test_several_runners_at_once_give_each_line_once(api: Api, runtime: Runtime, auditor: Db) -> None:
-    batch_id = (await accept(api, lines(600))).data["id"]
+    batch_id = (await accept(api, lines(300))).data["id"]
     await asyncio.gather(*(run(runtime) for _ in range(3)))
     await run(runtime)
     assert (await show(api, batch_id))["status"] == "completed"
-    assert await count(auditor, api) == 600
-    assert len({event["subjectId"] for event in await feed(api)}) == 600
+    assert await count(auditor, api) == 300
+    assert len({event["subjectId"] for event in await feed(api)}) == 300
 
 
 async def test_a_batch_is_revoked_whole(
@@ -302,14 +303,14 @@ async def test_nothing_is_given_behind_the_back_of_a_revocation(api: Api, runtim
 
 
 async def test_a_revocation_in_the_middle_leaves_nothing_standing(api: Api, runtime: Runtime, auditor: Db) -> None:
-    batch_id = (await accept(api, lines(600))).data["id"]
+    batch_id = (await accept(api, lines(300))).data["id"]
     running = [asyncio.create_task(run(runtime)) for _ in range(2)]
     await asyncio.sleep(0.05)
     assert (await api.post(f"reward-batches/{batch_id}/revoke")).status == 202
     await asyncio.gather(*running)
     await run(runtime)
     shown = await show(api, batch_id)
-    assert (shown["status"], shown["done"]) == ("revoked", 600)
+    assert (shown["status"], shown["done"]) == ("revoked", 300)
     assert shown["revoked"] == shown["succeeded"] == await count(auditor, api)
     assert await count(auditor, api, more="and status <> 'Cancelled'") == 0
 
