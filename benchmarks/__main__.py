@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="measured seconds of each turn")
     parser.add_argument("--callers", type=int, default=64, help="concurrent callers (default: 64)")
     parser.add_argument("--processes", type=int, default=2, help="HTTP processes of each contender (default: 2)")
-    parser.add_argument("--connections", type=int, default=2, help="connections of the SQL alone (default: 2)")
+    parser.add_argument("--connections", type=int, default=1, help="connections of the SQL alone (default: 1)")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: to see that everything works")
     parser.add_argument("--grow", action="store_true", help="measure at growing numbers of existing rewards instead")
     parser.add_argument("--sizes", type=int, nargs="+", help="with --grow: how many rewards exist, ascending")

@@ -23,8 +23,9 @@ from merchants where tenant_id = '{tenant}'
 """
 WALLETS: Final = """
 create temporary table held as
-select row_number() over (order by w.id) - 1 as n, c.recipient_id, w.id as wallet_id, w.merchant_id
+select row_number() over (order by w.id) - 1 as n, c.recipient_id, w.id as wallet_id, s.merchant_id, s.funding_id
 from wallets as w join customers as c on c.tenant_id = w.tenant_id and c.id = w.customer_id
+join shops as s on s.merchant_id = w.merchant_id
 where w.tenant_id = '{tenant}'
 """
 GIVEN: Final = """
@@ -37,15 +38,16 @@ create temporary table given (
 # In the order of time: ids made by uuidv7() ascend.
 CHOOSE: Final = """
 insert into given
-select g.n, uuidv7(), uuidv7(), uuidv7(), coalesce(h.recipient_id, uuidv7()), h.wallet_id, s.merchant_id, s.funding_id,
-    100 + g.n * 7919 % 900, $3::timestamptz + g.n * interval '1 millisecond', uuidv7()
+select g.n, uuidv7(), uuidv7(), uuidv7(), coalesce(h.recipient_id, uuidv7()), h.wallet_id,
+    coalesce(h.merchant_id, s.merchant_id), coalesce(h.funding_id, s.funding_id), 100 + g.n * 7919 % 900,
+    $3::timestamptz + g.n * interval '1 millisecond', uuidv7()
 from (
     select n, case when n % 2 = 0 then n / 2 % (select count(*) from held) end as known,
-        n / 2 % (select count(*) from shops) as place
+        case when n % 2 = 1 then n / 2 % (select count(*) from shops) end as place
     from generate_series($1::bigint, $2::bigint - 1) as n
 ) as g
 left join held as h on h.n = g.known
-join shops as s on s.merchant_id = h.merchant_id or h.merchant_id is null and s.n = g.place
+left join shops as s on s.n = g.place
 order by g.n
 """
 RECIPIENTS: Final = """

@@ -9,6 +9,8 @@ from typing import Any
 
 from tallystick.torture.history import Command, Done, Outcome, Refused, Unknown
 
+ABOUT_A_REWARD = ("replay", "change key", "update", "cancel")
+
 
 @dataclass(slots=True)
 class Promise:
@@ -53,6 +55,8 @@ class Model:
             person = self.people.setdefault(command.phone, Person())
             if isinstance(outcome, Unknown):
                 self.differences.append(f"{command.kind} {command.key} was never settled: {outcome.why}")
+            elif command.kind in ABOUT_A_REWARD and command.of not in person.rewards:
+                self.differences.append(f"{command.kind} {command.key} is about {command.of}, which should not exist")
             elif (expected := _refusal(person, command)) is not None:
                 self._expect_refusal(command, outcome, expected)
             elif isinstance(outcome, Refused):

@@ -135,10 +135,13 @@ async def _compare(model: Model, house: House, partner: Partner) -> None:
     turns = asyncio.Semaphore(READERS)
 
     async def look(phone: str, wallet_id: str | None) -> None:
-        async with turns:
-            model.compare_rewards(phone, await partner.rewards_of(phone))
-            if wallet_id is not None:
-                model.compare_balance(phone, await partner.balance_of(wallet_id))
+        try:
+            async with turns:
+                model.compare_rewards(phone, await partner.rewards_of(phone))
+                if wallet_id is not None:
+                    model.compare_balance(phone, await partner.balance_of(wallet_id))
+        except aiohttp.ClientResponseError as refused:
+            model.differences.append(f"looking at {phone} was answered {refused.status}")
 
     await asyncio.gather(*(look(phone, person.wallet_id) for phone, person in model.people.items()))
     model.compare_funding(CREDIT_LIMIT, await house.funding_left())

@@ -66,6 +66,7 @@ def test_an_honest_history_has_no_differences() -> None:
     ("position", "outcome", "sentence"),
     [
         (0, given("a", 501, "Created"), "issue a answered"),
+        (0, Refused("InvalidRequest"), "update c is about a, which should not exist"),
         (1, given("b", 300, "Created"), "should have been refused as PreIssuedConflict"),
         (3, given("z", 500, "Created"), "replay d of a was answered otherwise"),
         (3, given("a", 700, "Claimed"), "replay d of a was answered otherwise"),
