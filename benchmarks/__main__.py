@@ -51,7 +51,7 @@ def _compare(options: argparse.Namespace, place: Path, console: Console) -> tupl
         processes=options.processes,
         connections=options.connections,
         batches=8 if options.quick else 80,
-        warm_seconds=2.0 if options.quick else 6.0,
+        warm_seconds=2.0 if options.quick else 12.0,
         size=QUICK if options.quick else Size(),
     )
     rounds = comparing.compare(wanted, place, console)

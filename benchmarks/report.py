@@ -99,6 +99,7 @@ HEADINGS: Final = (
     "app MiB",
     "database MiB",
 )
+WIDTH: Final = 160
 RATIO_HEADINGS: Final = ("ratio, median of rounds", "reached", "range", "target", "")
 
 
@@ -144,10 +145,11 @@ def show(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]
     """Print a table."""
     table = Table(title=title, title_justify="left")
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number == 0 else "right")
+        table.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    # As wide as it is, however narrow the terminal: a figure that is cut short is none.
+    Console(file=console.file, highlight=False, width=WIDTH).print(table)
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -177,6 +177,11 @@ class Road:
             journey.route = route.path
         caller = await self._authenticate(headers)
         journey.caller = caller
+        # Whoever is known spends: also what is not there, or not allowed, is not to be probed without limit.
+        taken = self._limiter.take(caller)
+        journey.rate_headers = taken.headers
+        if taken.refused is not None:
+            raise taken.refused
         if route is None:
             raise _unmatched(matched)
         if route.scope is not None and route.scope not in caller.scopes:
@@ -184,10 +189,6 @@ class Road:
                 f"This needs the scope {route.scope}.",
                 headers=[("www-authenticate", f'Bearer error="insufficient_scope", scope="{route.scope}"')],
             )
-        taken = self._limiter.take(caller)
-        journey.rate_headers = taken.headers
-        if taken.refused is not None:
-            raise taken.refused
         _negotiate(headers)
         asked_for = query.read(scope["query_string"], self._parameters[id(route)])
         key = _key(headers) if route.keyed else None
@@ -268,12 +269,12 @@ class Road:
             # A page logs what it answers itself, where that is for the log; what it never saw is logged here.
             if isinstance(error, (*LOST, *BUSY, *RETRIED)):
                 error = _away()
-            elif not isinstance(error, Refusal):
+            elif not isinstance(error, Refusal | Refusals):
                 logs.for_request(journey.request_id).exception(
                     "A page failed.", route=journey.route, method=journey.method
                 )
                 error = UnexpectedError("The fault is ours and has been recorded.")
-            reply, code = self._refuse(journey, [error])
+            reply, code = self._refuse(journey, error.faults if isinstance(error, Refusals) else [error])
             self._close_after(reply, scope["headers"])
             self._end(journey, reply.status, code, reply)
             await _send(journey, reply, send)

@@ -12,6 +12,8 @@ from tallystick.base.routes import Call, Resource
 
 LIMIT_DEFAULT, LIMIT_MAX = 10, 50
 OFFSET_MAX = 2**31 - 1
+DIGITS_MAX = 18
+"""Digits of a number that are read; one of more is larger than anything here, whatever it is."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,12 +39,15 @@ def null_document() -> bytes:
 
 def listing(items: Sequence[bytes], *, total: int, offset: int, limit: int, call: Call) -> bytes:
     """One page of a collection, how many there are in all, and the links to the other pages."""
-    links = {"self": _link(call, offset, limit), "first": _link(call, 0, limit), "prev": None, "next": None}
-    links["last"] = _link(call, max(0, (total - 1) // limit * limit), limit)
-    if offset > 0:
-        links["prev"] = _link(call, max(0, offset - limit), limit)
-    if offset + limit < total:
-        links["next"] = _link(call, offset + limit, limit)
+    # The links differ in one number; quoting the rest for each would cost more than everything else here.
+    address = link(call, {"page[limit]": str(limit), "page[offset]": ""})
+    links = {
+        "self": f"{address}{offset}",
+        "first": f"{address}0",
+        "prev": f"{address}{max(0, offset - limit)}" if offset > 0 else None,
+        "next": f"{address}{offset + limit}" if offset + limit < total else None,
+        "last": f"{address}{max(0, (total - 1) // limit * limit)}",
+    }
     meta = _encode({"total": total, "limit": limit, "offset": offset})
     return b'{"data":[%s],"meta":%s,"links":%s}' % (b",".join(items), meta, _encode(links))
 
@@ -53,10 +58,18 @@ def feed(items: Sequence[bytes], *, meta: dict[str, Any], following: str | None)
 
 
 def page(call: Call, faults: list[Refusal] | None = None) -> tuple[int, int]:
-    """Offset and limit of a page. Faults are added to `faults`, or raised where there is no such list."""
+    """Offset and limit of a page. Faults are added to `faults`, or raised where there is no such list.
+
+    A limit beyond the largest is that one; an offset beyond every page is a fault.
+    """
     wrong: list[Refusal] = []
     offset = _number(call.query.get("page[offset]"), "page[offset]", 0, 0, wrong)
     limit = _number(call.query.get("page[limit]"), "page[limit]", LIMIT_DEFAULT, 1, wrong)
+    if offset > OFFSET_MAX:
+        wrong.insert(
+            0, InvalidRequest(f"An offset of at most {OFFSET_MAX} is taken.", source=parameter("page[offset]"))
+        )
+        offset = 0
     if faults is not None:
         faults += wrong
     elif wrong:
@@ -67,20 +80,18 @@ def page(call: Call, faults: list[Refusal] | None = None) -> tuple[int, int]:
 def _number(sent: str | None, name: str, default: int, least: int, faults: list[Refusal]) -> int:
     if sent is None:
         return default
-    if sent.isascii() and sent.isdigit() and len(sent) <= 10 and least <= int(sent) <= OFFSET_MAX:
-        return int(sent)
+    if sent.isascii() and sent.isdigit():
+        number = int(sent) if len(sent) <= DIGITS_MAX else OFFSET_MAX + 1
+        if number >= least:
+            return number
     faults.append(InvalidRequest(f"A whole number of at least {least} is wanted.", source=parameter(name)))
     return default
 
 
-def _link(call: Call, offset: int, limit: int) -> str:
-    return link(call, {"page[offset]": str(offset), "page[limit]": str(limit)})
-
-
 def link(call: Call, changed: dict[str, str]) -> str:
-    """The call's own address with some query parameters changed and the others kept."""
+    """The call's own address with the other query parameters kept and these, in this order, behind them."""
     path = call.route.path
     for name, value in call.path.items():
         path = path.replace("{" + name + "}", quote(value, safe=""))
-    kept = {**call.query, **changed}
+    kept = {name: value for name, value in call.query.items() if name not in changed} | changed
     return path + "?" + "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in kept.items())

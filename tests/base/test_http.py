@@ -285,11 +285,11 @@ async def test_a_key_is_the_same_in_quotes(api: Api) -> None:
 
 async def test_the_rate_is_told_and_held(runtime: Runtime, session: aiohttp.ClientSession, base_url: str) -> None:
     api = await join(runtime, session, base_url, rate_per_minute=60, rate_burst=4, scopes=frozenset({"merchants:read"}))
-    for _ in range(3):  # what is not let in does not spend
-        assert (await api.get("rewards")).status == 403
+    for _ in range(3):  # whoever is not known spends nobody's
         assert (await api.get("merchants", headers={"Authorization": "Bearer x"})).status == 401
-    allowed = [await api.get("merchants") for _ in range(4)]
-    assert [each.status for each in allowed] == [200] * 4
+    # Whoever is known spends, also on what is not theirs.
+    allowed = [await api.get(path) for path in ("rewards", "nothing", "merchants", "merchants")]
+    assert [each.status for each in allowed] == [403, 404, 200, 200]
     assert [each.headers["ratelimit"].split(";")[1] for each in allowed] == ["r=3", "r=2", "r=1", "r=0"]
     refused = await api.get("merchants")
     assert (refused.status, refused.codes) == (429, ["RateLimited"])

@@ -41,7 +41,7 @@ class App:
 @pytest.fixture
 async def address(runtime: Runtime) -> AsyncIterator[str]:
     app = App()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     listening = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     limiter = partners.Limiter(runtime.pool, runtime.clock)
