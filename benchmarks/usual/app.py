@@ -20,7 +20,7 @@ from tallystick.base.keys import MasterKeys
 JSON_API = "application/vnd.api+json"
 CREDENTIAL_SECONDS = 15.0
 POOL_SIZE = 10
-"""Connections of each process: more only wait for each other's locks (tried: 5, 10, 20, 32)."""
+"""Connections of each process, five times its share of two processors; BENCH_POOL names another number to try."""
 
 
 class Credentials:

@@ -111,9 +111,13 @@ begin
         and w.merchant_id = any(_merchants);
 
     select json_agg(json_build_array(r.partner_id, r.merchant_id, r.recipient_id)) into waiting
-    from rewards as r
-    where r.tenant_id = _tenant_id and r.recipient_id = any(recipient_ids) and r.status = 'Created'
-        and r.claim_expires_at + interval '0' > _now;  -- by recipient, not by deadline
+    from (
+        select mine.partner_id, mine.merchant_id, mine.recipient_id, mine.claim_expires_at
+        from rewards as mine
+        where mine.tenant_id = _tenant_id and mine.recipient_id = any(recipient_ids) and mine.status = 'Created'
+        offset 0  -- a fence: found by recipient, and only then looked at by deadline
+    ) as r
+    where r.claim_expires_at > _now;
 
     select json_agg(json_build_array(a.id, a.floor, a.balance, a.held)) into accounts
     from (

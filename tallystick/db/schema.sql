@@ -601,7 +601,7 @@ CREATE INDEX reward_batches_due ON public.reward_batches USING btree (due_at) WH
 
 CREATE INDEX reward_batches_of_partner ON public.reward_batches USING btree (tenant_id, partner_id, created_at DESC, id DESC);
 
-CREATE INDEX rewards_by_deadline ON public.rewards USING btree (tenant_id, claim_expires_at) WHERE (status = 'Created'::text);
+CREATE INDEX rewards_by_deadline ON public.rewards USING btree (tenant_id, claim_expires_at) WHERE ((status = 'Created'::text) AND (claim_expires_at IS NOT NULL));
 
 CREATE INDEX rewards_of_batch ON public.rewards USING btree (tenant_id, batch_id) WHERE (batch_id IS NOT NULL);
 

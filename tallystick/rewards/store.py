@@ -65,7 +65,7 @@ LOCK = f"select {COLUMNS} from rewards where tenant_id = $1 and id = any($2::uui
 LOCK_WAITING = f"""
 select {COLUMNS}
 from rewards
-where tenant_id = $1 and recipient_id = any($2::uuid[]) and status = 'Created' and claim_expires_at > $3
+where tenant_id = $1 and recipient_id = any($2::uuid[]) and status = 'Created'
 order by id
 for update
 """
@@ -180,7 +180,8 @@ async def lock(work: Work, reward_ids: Sequence[UUID]) -> dict[UUID, Reward]:
 
 async def lock_waiting(work: Work, recipient_ids: Sequence[UUID]) -> list[Reward]:
     """Every unclaimed reward of these recipients, locked; after the recipients."""
-    return [Reward(*row) for row in await work.db.rows(LOCK_WAITING, work.tenant.id, recipient_ids, work.now)]
+    rows = await work.db.rows(LOCK_WAITING, work.tenant.id, recipient_ids)
+    return [reward for reward in (Reward(*row) for row in rows) if reward.can_change(work.now)]
 
 
 async def due(work: Work, limit: int) -> list[tuple[UUID, UUID]]:

@@ -51,7 +51,9 @@ create table rewards (
     check ((claim_expires_at is not null) = (kind = 'preIssued'))
 ) with (fillfactor = 90);
 create index rewards_of_recipient on rewards (tenant_id, recipient_id, created_at desc, id desc);
-create index rewards_by_deadline on rewards (tenant_id, claim_expires_at) where status = 'Created';
+-- Of use only to whoever asks for a deadline: a query by recipient must never walk all that waits.
+create index rewards_by_deadline on rewards (tenant_id, claim_expires_at)
+where status = 'Created' and claim_expires_at is not null;
 create index rewards_waiting on rewards (tenant_id, recipient_id) where status = 'Created';
 create index rewards_of_batch on rewards (tenant_id, batch_id) where batch_id is not null;
 
