@@ -67,15 +67,14 @@ WORK = {
     "random_page_cost": "1.1",
     # A stopped client must not hold a lock that others wait for.
     "idle_in_transaction_session_timeout": "10s",
-    # Queues and counters are small tables with many dead rows: visit them often.
-    "autovacuum_naptime": "10s",
-    "autovacuum_vacuum_scale_factor": "0.05",
-    "autovacuum_analyze_scale_factor": "0.05",
-    "autovacuum_vacuum_cost_limit": "1000",
-    # Little log to replay after a crash, so that recovery takes seconds.
-    "wal_compression": "pglz",
-    "min_wal_size": "256MB",
-    "max_wal_size": "1GB",
+    # No plan here depends on fresh statistics, so young tables need not be read again and again while they grow.
+    "autovacuum_naptime": "30s",
+    "autovacuum_vacuum_scale_factor": "0.1",
+    "autovacuum_analyze_scale_factor": "0.2",
+    # Enough log that a busy minute does not force a checkpoint, and little enough that recovery takes seconds. Compressing
+    # page images costs more of the processor than the bytes are worth on a disk of one's own.
+    "min_wal_size": "512MB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "5min",
     "checkpoint_completion_target": "0.9",
 }

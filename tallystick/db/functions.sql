@@ -20,11 +20,6 @@ create or replace function ledger_post(
     _freed_accounts int[], _freed bigint[]
 ) returns text[]
 language plpgsql
-set search_path = public, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
 as $$
 declare
     -- Balances and amounts stay within ±(2^62 - 1), so that no sum of two leaves the range of bigint.

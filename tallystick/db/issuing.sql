@@ -5,9 +5,6 @@ create or replace function keys_claim(
     _partners uuid[], _keys text[], _fingerprints bytea[], _resources uuid[]
 ) returns table (partner_id uuid, key text, fingerprint bytea, resource_id uuid, status smallint, answer_sealed bytea)
 language plpgsql
-set search_path = public, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 as $$
 declare
     made int;
@@ -36,9 +33,6 @@ create or replace function recipients_lock(
     _tenant_id uuid, _now timestamptz, _indexes bytea[], _ids uuid[], _wrapped bytea[], _sealed bytea[]
 ) returns table (phone_index bytea, id uuid, key_wrapped bytea)
 language plpgsql
-set search_path = public, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 as $$
 declare
     known int;
@@ -75,9 +69,6 @@ create or replace function rewards_look(
     out merchants json, out wallets json, out waiting json, out accounts json
 )
 language plpgsql
-set search_path = public, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 as $$
 declare
     paying uuid[];
