@@ -17,6 +17,8 @@ select phone_index, id, key_wrapped
 from recipients_lock($1, $2, $3, $4, $5, $6)
 """
 
+FORGET = "delete from recipients where tenant_id = $1 and id = any($2::uuid[])"
+
 LOCK_BY_ID = """
 select id, phone_index, key_wrapped, phone_sealed
 from recipients
@@ -82,6 +84,11 @@ class Candidates:
             )
             found[self.phones[n]] = Recipient(recipient_id, self.phones[n], key)
         return found
+
+
+async def forget(work: Work, recipient_ids: Sequence[UUID]) -> None:
+    """Take back recipients that this same work made and nothing has named."""
+    await work.db.run(FORGET, work.tenant.id, recipient_ids)
 
 
 async def lock(work: Work, phones: Sequence[str]) -> list[Recipient]:

@@ -808,7 +808,7 @@ GRANT SELECT ON TABLE public.programmes TO tallystick_auditor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rate_limits TO tallystick_app;
 GRANT SELECT ON TABLE public.rate_limits TO tallystick_auditor;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.recipients TO tallystick_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.recipients TO tallystick_app;
 GRANT SELECT ON TABLE public.recipients TO tallystick_auditor;
 
 GRANT SELECT,INSERT ON TABLE public.request_log TO tallystick_app;

@@ -13,6 +13,7 @@ from tallystick.base import idempotency, ids, jsonapi
 from tallystick.base.errors import InvalidRequest, Refusal, attribute
 from tallystick.base.idempotency import Claim
 from tallystick.base.work import Work
+from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
 from tallystick.rewards import resource
 from tallystick.rewards.looking import look
@@ -77,6 +78,8 @@ async def issue(work: Work, commands: Sequence[IssueReward], *, operation: str =
 
     if given:
         _apply(work, given)
+    if unnamed := facts.strangers.difference(made.reward.recipient_id for made in given):
+        await recipients.forget(work, list(unnamed))
     await _settle_keys(work, operation, claims, taken, {made.reward.id for made in given})
     return await _answered(work, commands, outcomes)
 

@@ -55,6 +55,7 @@ async def look(
         waiting=set(_waiting(row["waiting"] or "[]")),
         given_today={},
         funds={account.id: Funds(_left(account)) for account in accounts.values()},
+        strangers={person.id for person in people.values()}.intersection(wanted.ids),
         owed={account.id: -account.balance for account in accounts.values()},
         keys={(key.partner_id, key.key): (key.fingerprint, key.reward_id) for key in _keys(row["taken"] or "[]")},
     )

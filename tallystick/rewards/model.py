@@ -139,6 +139,8 @@ class Facts:
     funds: dict[UUID, Funds]
     owed: dict[UUID, int]
     """What the holder owes, by owed account."""
+    strangers: set[UUID] = field(default_factory=set)
+    """Recipients that nobody knew before this batch."""
     keys: dict[tuple[UUID, str], tuple[bytes, UUID]] = field(default_factory=dict)
     """Keys in use: their fingerprint and reward, from earlier requests and from earlier in the batch."""
 

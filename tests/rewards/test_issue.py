@@ -334,3 +334,12 @@ async def test_sandbox_and_production_never_see_each_others_rewards(
     assert issued.attributes["status"] == "Created"
     assert (await api.get(f"rewards/{issued.data['id']}")).data is None
     await check_whole(auditor, production.tenant)
+
+
+async def test_a_refused_request_leaves_nobody_behind(api: Api, runtime: Runtime) -> None:
+    unknown = await join(runtime, api.session, api.base_url, pre_issuing=False)
+    refused = await unknown.issue("+12025550178")
+    assert (refused.status, refused.codes) == (400, ["WalletNotFound"])
+    async with runtime.reading(unknown.tenant) as work:
+        known = await work.db.value("select count(*) from recipients where tenant_id = $1", unknown.tenant.id)
+    assert known == 0

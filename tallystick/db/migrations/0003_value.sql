@@ -120,6 +120,8 @@ grant insert, update on
 -- A key is claimed, then perhaps given its answer or, when the request is refused, taken back.
 grant insert, update, delete on idempotency_keys to tallystick_app;
 grant delete on access_tokens, rate_limits, heartbeats to tallystick_app;
+-- A refused request leaves nobody behind who was only named in it.
+grant delete on recipients to tallystick_app;
 grant insert, update on heartbeats to tallystick_app;
 -- The books and the record of what happened only grow.
 grant insert on journals, entries, holds, hold_resolutions, events, request_log, unknown_requests to tallystick_app;
