@@ -24,15 +24,17 @@ ERRORS: Final = """# Errors
 
 A refusal is a JSON:API document with one error object for each fault, all of one status. Branch on `code`: it is stable. `title`
 never varies, `detail` says what is wrong here, `source` points at it: `pointer` into the body, `parameter` or `header`.
-Name `meta.requestId` when you report a problem. A 401, 403, 404 or 409 changed nothing and used no idempotency key;
-what to do after a 5xx: [idempotency](../guides/idempotency.md). The pages under `/oauth` answer the errors of RFC 6749.
+Name `meta.requestId` when you report a problem. A 4xx changed nothing and used no idempotency key (a wrong one-time code alone
+is counted); what to do after a 5xx: [idempotency](../guides/idempotency.md). The pages under `/oauth` answer the errors of
+RFC 6749.
 
 """
 SCOPES: Final = """# Scopes
 
 {generated}
 
-Every route names exactly one scope; a credential that lacks it is answered `InsufficientScope`, which names the one that is missing.
+Every route names exactly one scope; a credential that lacks it is answered `InsufficientScope`, which names
+the one that is missing.
 
 """
 TOPICS: Final = """# Event topics
@@ -97,7 +99,7 @@ def _topics() -> str:
 
 
 def _named(found: Iterable[Route]) -> str:
-    return "<br>".join(f"`{route.method} {route.path.removeprefix('/api/v1')}`" for route in found) or "–"
+    return "<br>".join(f"`{route.method} {route.path.removeprefix('/api/v1')}`" for route in found) or "none"
 
 
 def _rendered(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
