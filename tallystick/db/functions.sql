@@ -1,5 +1,6 @@
 -- The books' functions, replaced whole by every migrate. They run as their caller, below row-level security, and name the tenant
--- in every statement. Plans are pinned: each statement finds its rows by key, whatever the statistics of a young table say.
+-- in every statement. Each statement finds its rows by key, whatever the statistics of a young table say; plans are pinned by the
+-- application's connections, since settings of a function's own cost at every call.
 
 -- Post journals in their order, each with its own verdict: 'posted', or why it was refused. A refused journal has no effect, and
 -- those behind it see the balances without it.

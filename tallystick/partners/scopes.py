@@ -18,8 +18,7 @@ SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "request-logs:read": "Read the log of your own requests.",
         "credentials:read": "Read your own credentials, never their secrets.",
         "credentials:write": "Rotate and revoke your own credentials.",
-        "sandbox:read": "Read a sandbox's clock and its mailbox.",
-        "sandbox:write": "Move a sandbox through time.",
+        "sandbox:write": "Read a sandbox's clock and mailbox, and move it through time.",
     }
 )
 
