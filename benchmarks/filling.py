@@ -78,7 +78,7 @@ insert into accounts (
 )
 select $1, value_id, merchant_id, 'USD', case when wallet_id is null then 'reward.unclaimed' else 'wallet.lot' end, reward_id,
     wallet_id, case when wallet_id is not null then 'compensation' end,
-    case when wallet_id is not null then $2::uuid end, 0, amount, 1, at, at
+    case when wallet_id is not null then funding_id end, 0, amount, 1, at, at
 from given
 """
 JOURNALS: Final = """
@@ -131,8 +131,8 @@ REQUESTS: Final = """
 insert into request_log (tenant_id, at, id, partner_id, client_id, method, route, status, resource_id)
 select $1, at, request_id, $2, $3, 'POST', '/api/v1/rewards', 200, reward_id from given
 """
-BY_TENANT: Final = (RECIPIENTS, JOURNALS, ENTRIES, BALANCES)
-BY_PARTNER: Final = (KEYS, REWARDS, ACCOUNTS, EVENTS)
+BY_TENANT: Final = (RECIPIENTS, ACCOUNTS, JOURNALS, ENTRIES, BALANCES)
+BY_PARTNER: Final = (KEYS, REWARDS, EVENTS)
 
 
 async def fill(dsn: str, credential: Credential, rewards: int, now: datetime) -> None:

@@ -5,7 +5,19 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tallystick import __version__, audit, events, merchants, partners, rewards, sandbox, worker
+from tallystick import (
+    __version__,
+    audit,
+    events,
+    giftcards,
+    merchants,
+    partners,
+    payments,
+    rewards,
+    sandbox,
+    wallets,
+    worker,
+)
 from tallystick.audit import api as audit_api
 from tallystick.base import clock, migrate, openapi, reference
 from tallystick.base.batcher import Batcher
@@ -20,9 +32,13 @@ from tallystick.base.work import Runtime
 from tallystick.customers import api as customers_api
 from tallystick.enrolment import api as enrolment_api
 from tallystick.events import api as events_api
+from tallystick.giftcards import api as giftcards_api
+from tallystick.governance import api as governance_api
 from tallystick.merchants import api as merchants_api
 from tallystick.partners import api as partners_api
 from tallystick.partners.resource import CREDENTIAL_EVENT
+from tallystick.payments import api as payments_api
+from tallystick.reports import api as reports_api
 from tallystick.rewards import api as rewards_api
 from tallystick.rewards.resource import REWARD_EVENT
 from tallystick.sandbox import api as sandbox_api
@@ -31,7 +47,14 @@ from tallystick.wallets import api as wallets_api
 CLOSINGS = (audit.write_requests, events.number)
 """The last writes of every work, in order; the events are numbered last."""
 
-DUE = (sandbox.DueWork("expire rewards", rewards.next_deadline, rewards.expire_at),)
+DUE = (
+    sandbox.DueWork("expire rewards", rewards.next_deadline, rewards.expire_at),
+    sandbox.DueWork("expire payments", payments.next_deadline, payments.expire_at),
+    sandbox.DueWork("expire value of wallets", wallets.next_expiry, wallets.expire_at),
+    sandbox.DueWork("expire gift cards", giftcards.next_expiry, giftcards.expire_at),
+    sandbox.DueWork("tell of value that expires", wallets.next_notice, wallets.notify_at),
+    sandbox.DueWork("deliver gift cards", giftcards.next_delivery, giftcards.deliver_at),
+)
 """What happens by the tenant's clock: moving a sandbox through time does it in due order."""
 
 Answered = tuple[int, list[tuple[str, str]], bytes]
@@ -44,8 +67,12 @@ def routes(directory: merchants.MerchantDirectory) -> tuple[Route, ...]:
         *enrolment_api.routes(directory),
         *customers_api.ROUTES,
         *wallets_api.routes(directory),
+        *payments_api.routes(directory),
+        *giftcards_api.routes(directory),
         *merchants_api.ROUTES,
         *events_api.ROUTES,
+        *governance_api.ROUTES,
+        *reports_api.routes(directory),
         *partners_api.ROUTES,
         *audit_api.ROUTES,
         *sandbox_api.routes(DUE),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tallystick import messages, partners, rewards
+from tallystick import giftcards, governance, messages, partners, payments, reports, rewards, wallets
 from tallystick.base import logs
 from tallystick.base.db import LOST
 from tallystick.base.errors import Unavailable
@@ -45,6 +45,14 @@ def loops(senders: messages.Senders) -> Sequence[Loop]:
     """All background work there is. Each way out has a loop of its own, so that a gateway that hangs delays no mail."""
     return (
         Loop("expire rewards", rewards.expire_due, idle_seconds=1.0),
+        Loop("expire payments", payments.expire_due, idle_seconds=1.0),
+        Loop("expire value of wallets", wallets.expire_due, idle_seconds=1.0),
+        Loop("expire gift cards", giftcards.expire_due, idle_seconds=1.0),
+        Loop("tell of value that expires", wallets.notify_due, idle_seconds=5.0),
+        Loop("deliver gift cards", giftcards.deliver_due, idle_seconds=1.0),
+        Loop("make batches of gift cards", giftcards.run_batches, idle_seconds=0.2),
+        Loop("make reports", reports.run_due, idle_seconds=0.5),
+        Loop("tell of quotas", governance.warn_due, idle_seconds=1.0),
         Loop("run reward batches", rewards.run_batches, idle_seconds=0.2),
         Loop("send mail", _sending(messages.Senders(email=senders.email)), idle_seconds=0.5),
         Loop("send short messages", _sending(messages.Senders(sms=senders.sms)), idle_seconds=0.5),

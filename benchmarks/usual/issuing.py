@@ -295,7 +295,7 @@ def _opening(merchant: Merchant, reward: Reward, journal_id: UUID, now: datetime
         owner_id=reward.id,
         parent_id=reward.wallet_id,
         lot_class=None if waits else "compensation",
-        funder_id=None if waits else reward.partner_id,
+        funder_id=None if waits else reward.funding_account_id,
         floor=0,
         balance=reward.amount,
         version=1,

@@ -1,7 +1,7 @@
 """The one road in: every request is matched, authenticated, bounded, read, handled, answered and logged here, in this order."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -110,6 +110,7 @@ class _Journey:
     is_read: bool = False
     """Whether the body is read: what is left of it must be waited for, or the connection closed."""
     rate_headers: Sequence[tuple[str, str]] = ()
+    download: bytes = b""
 
 
 class Road:
@@ -175,6 +176,7 @@ class Road:
             raise _unmatched(matched)
         if route is not None:
             journey.route = route.path
+            journey.download = (route.download or "").encode()
         caller = await self._authenticate(headers)
         journey.caller = caller
         # Whoever is known spends: also what is not there, or not allowed, is not to be probed without limit.
@@ -189,7 +191,7 @@ class Road:
                 f"This needs the scope {route.scope}.",
                 headers=[("www-authenticate", f'Bearer error="insufficient_scope", scope="{route.scope}"')],
             )
-        _negotiate(headers)
+        _negotiate(headers, route.download)
         asked_for = query.read(scope["query_string"], self._parameters[id(route)])
         key = _key(headers) if route.keyed else None
         attributes, body_id = await self._read(journey, route, matched, headers, receive)
@@ -321,9 +323,12 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _negotiate(headers: Headers) -> None:
+def _negotiate(headers: Headers, download: str | None) -> None:
     accept = headers.get(b"accept")
-    if accept is not None and not mediatypes.is_acceptable(accept.decode("latin-1")):
+    if accept is not None and download is not None:
+        if not mediatypes.takes(accept.decode("latin-1"), download):
+            raise NotAcceptable(f"This download is {download}.", source=header("Accept"))
+    elif accept is not None and not mediatypes.is_acceptable(accept.decode("latin-1")):
         raise NotAcceptable(f"Answers are {mediatypes.JSON_API}, without parameters.", source=header("Accept"))
 
 
@@ -363,7 +368,24 @@ async def _send(journey: _Journey, reply: Reply, send: Send) -> None:
         headers.append((name.lower().encode(), value.encode()))
     if reply.replayed:
         headers.append((b"idempotent-replayed", b"true"))
+    if reply.stream is not None:
+        await _send_stream(reply.stream, journey, [*headers, (b"content-type", journey.download)], reply.status, send)
+        return
     if reply.status != 204:
         headers.append((b"content-length", str(len(content or b"")).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if content is None or journey.method == "HEAD" else content})
+
+
+async def _send_stream(
+    stream: AsyncIterator[bytes], journey: _Journey, headers: Sequence[tuple[bytes, bytes]], status: int, send: Send
+) -> None:
+    """Piece by piece. What fails on the way ends the connection, so that nobody takes a part for the whole."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    try:
+        async for piece in stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except Exception:
+        logs.for_request(journey.request_id).exception("A download failed.", route=journey.route, method=journey.method)
+        raise
+    await send({"type": "http.response.body", "body": b""})

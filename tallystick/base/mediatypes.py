@@ -35,11 +35,29 @@ def is_acceptable(accept: str) -> bool:
     none), are ignored; where all instances of it are, nothing else helps. Otherwise the most specific range decides (RFC 9110,
     12.5.1), and whoever reads plain JSON can read our answers. A range that cannot be read is ignored.
     """
-    ranges = [part for part in _split(accept, ",") if part.strip()]
-    if not ranges:
+    wanted, ignored = _ranges(accept)
+    if not wanted and not ignored and not accept.strip(" ,"):
         return True
+    if JSON_API in wanted or ignored:
+        return wanted.get(JSON_API, 0.0) > 0
+    return wanted.get(JSON, 0.0) > 0 or wanted.get("application/*", wanted.get("*/*", 0.0)) > 0
+
+
+@lru_cache(maxsize=256)
+def takes(accept: str, media_type: str) -> bool:
+    """Whether a download of this media type satisfies the Accept header; JSON:API clients ask for their own type out of habit."""
+    wanted, ignored = _ranges(accept)
+    if not wanted and not ignored:
+        return True
+    family = media_type.partition("/")[0]
+    return any(wanted.get(name, 0.0) > 0 for name in (media_type, f"{family}/*", "*/*", JSON_API)) or ignored
+
+
+def _ranges(accept: str) -> tuple[dict[str, float], bool]:
+    """The quality of each range, and whether an instance of JSON:API's media type had to be ignored."""
     wanted: dict[str, float] = {}
     ignored = False
+    ranges = [part for part in _split(accept, ",") if part.strip()]
     for part in ranges:
         essence, parameters = _parsed(part)
         quality = "" if parameters is None else parameters.pop("q", "1")
@@ -49,9 +67,7 @@ def is_acceptable(accept: str) -> bool:
             ignored = True
             continue
         wanted[essence] = max(wanted.get(essence, 0.0), float(quality))
-    if JSON_API in wanted or ignored:
-        return wanted.get(JSON_API, 0.0) > 0
-    return wanted.get(JSON, 0.0) > 0 or wanted.get("application/*", wanted.get("*/*", 0.0)) > 0
+    return wanted, ignored
 
 
 def _parsed(text: str) -> tuple[str, dict[str, str] | None]:

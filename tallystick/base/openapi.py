@@ -225,7 +225,9 @@ def _success(route: Route, shapes: Shapes) -> dict[str, Any]:
         "description": _told(route),
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
     }
-    if route.gives is not None and route.status != 204:
+    if route.download is not None:
+        answer["content"] = {route.download: {"schema": {"type": "string", "format": "binary"}}}
+    elif route.gives is not None and route.status != 204:
         content: dict[str, Any] = {"schema": shapes.answer(route)}
         found = _example(route, route.gives)
         if route.nullable:
@@ -240,6 +242,8 @@ def _success(route: Route, shapes: Shapes) -> dict[str, Any]:
 
 
 def _told(route: Route) -> str:
+    if route.download is not None:
+        return "The download, streamed."
     if route.gives is None or route.status == 204:
         return "Done."
     kind = route.gives.type

@@ -4,7 +4,7 @@ The same table makes the dispatch, the scope check, the OpenAPI document and the
 """
 
 import builtins
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -96,6 +96,8 @@ class Reply:
     resource_id: UUID | None = None
     logged: bool = False
     """Whether the request's log row was written in its own transaction."""
+    stream: AsyncIterator[bytes] | None = None
+    """A download instead of a body, sent piece by piece; its media type is the route's `download`."""
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -119,5 +121,7 @@ class Route:
     query: tuple[Parameter, ...] = ()
     keyed: bool = False
     """Whether the `Idempotency-Key` header is taken."""
+    download: str | None = None
+    """The media type of what is answered instead of a document: a download, streamed."""
     large: bool = False
     """Whether the larger body limit of batch routes holds."""

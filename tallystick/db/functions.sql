@@ -203,6 +203,14 @@ begin
             id, book, code, owner_id, parent_id, lot_class, funder_id, expires_at, floor, ceiling, n
         )
         where books[existing + o.n] <> unknown;
+        if array_remove(_expiries, null) <> '{}' then
+            insert into lot_deadlines (tenant_id, account_id, parent_id, merchant_id, code, expires_at, due_at)
+            select _tenant_id, o.id, o.parent_id, _merchants[o.book], o.code, o.expires_at, o.expires_at
+            from unnest(_opened, _opened_books, _codes, _parents, _expiries) with ordinality as o (
+                id, book, code, parent_id, expires_at, n
+            )
+            where o.expires_at is not null and books[existing + o.n] <> unknown;
+        end if;
     end if;
     if posted = 0 and not freeing then
         return verdicts;

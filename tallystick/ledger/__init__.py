@@ -1,8 +1,9 @@
 """The books: accounts, journals of transfers, entries, holds, and the proof that they are whole.
 
-Owns `accounts`, `journals`, `entries`, `holds` and `hold_resolutions`; only `ledger_post` and `ledger_hold` move a balance.
+Owns `accounts`, `journals`, `entries`, `holds`, `hold_resolutions` and `lot_deadlines`; only `ledger_post` and `ledger_hold` move a balance.
 """
 
+from tallystick.ledger import lots
 from tallystick.ledger.actions import (
     balance,
     hold,
@@ -14,14 +15,17 @@ from tallystick.ledger.actions import (
     resolve,
     statement,
 )
+from tallystick.ledger.chart import CODES, Code, house_account, house_accounts
 from tallystick.ledger.model import (
     Account,
+    Deadline,
     Ending,
     Entry,
     Hold,
     HoldVerdict,
     Journal,
     LimitVerdict,
+    Lot,
     LotClass,
     NewAccount,
     Resolution,
@@ -32,7 +36,10 @@ from tallystick.ledger.model import (
 from tallystick.ledger.proof import Fault, check_books
 
 __all__ = [
+    "CODES",
     "Account",
+    "Code",
+    "Deadline",
     "Ending",
     "Entry",
     "Fault",
@@ -40,6 +47,7 @@ __all__ = [
     "HoldVerdict",
     "Journal",
     "LimitVerdict",
+    "Lot",
     "LotClass",
     "NewAccount",
     "Resolution",
@@ -49,8 +57,11 @@ __all__ = [
     "balance",
     "check_books",
     "hold",
+    "house_account",
+    "house_accounts",
     "limit",
     "lock",
+    "lots",
     "open_accounts",
     "post",
     "post_foreseen",

@@ -133,3 +133,32 @@ class Entry:
     leg: int
     kind: str
     cause_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """A lot as its row is. `available` is its balance less what is held, in minor units of its book's currency."""
+
+    id: UUID
+    parent_id: UUID
+    merchant_id: UUID
+    currency: str
+    lot_class: LotClass
+    funder_id: UUID | None
+    """The account that paid for it, where what expires of it returns to; None where it was sold for money."""
+    expires_at: datetime | None
+    available: int
+    held: int
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A lot that is past its expiry, or will be soon."""
+
+    account_id: UUID
+    parent_id: UUID
+    merchant_id: UUID
+    expires_at: datetime

@@ -11,16 +11,23 @@ from tallystick.ledger.model import Account, Ending, Entry, Hold, HoldVerdict, N
 from tallystick.ledger.postings import attributes
 
 OPEN = """
-insert into accounts (
-    tenant_id, id, merchant_id, currency, code, owner_id, parent_id, lot_class, funder_id, expires_at, floor, ceiling, last_at,
-    opened_at
+with opened as (
+    insert into accounts (
+        tenant_id, id, merchant_id, currency, code, owner_id, parent_id, lot_class, funder_id, expires_at, floor, ceiling,
+        last_at, opened_at
+    )
+    select $1, fresh.id, fresh.merchant_id, fresh.currency, fresh.code, fresh.owner_id, fresh.parent_id, fresh.lot_class,
+        fresh.funder_id, fresh.expires_at, fresh.floor, fresh.ceiling, $2, $2
+    from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::text[], $10::uuid[],
+        $11::timestamptz[], $12::bigint[], $13::bigint[]) as fresh (
+        id, merchant_id, currency, code, owner_id, parent_id, lot_class, funder_id, expires_at, floor, ceiling
+    )
+    returning id, parent_id, merchant_id, code, expires_at
 )
-select $1, fresh.id, fresh.merchant_id, fresh.currency, fresh.code, fresh.owner_id, fresh.parent_id, fresh.lot_class,
-    fresh.funder_id, fresh.expires_at, fresh.floor, fresh.ceiling, $2, $2
-from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::text[], $10::uuid[], $11::timestamptz[],
-    $12::bigint[], $13::bigint[]) as fresh (
-    id, merchant_id, currency, code, owner_id, parent_id, lot_class, funder_id, expires_at, floor, ceiling
-)
+insert into lot_deadlines (tenant_id, account_id, parent_id, merchant_id, code, expires_at, due_at)
+select $1, opened.id, opened.parent_id, opened.merchant_id, opened.code, opened.expires_at, opened.expires_at
+from opened
+where opened.expires_at is not null
 """
 
 # One order of locks for everyone, so two works can wait but never deadlock.

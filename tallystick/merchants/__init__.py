@@ -1,9 +1,9 @@
 """Merchants: where value is spent, with the settings that bound rewards there and the accounts that fund them.
 
-Which merchant a request is for is decided here too. Owns `merchants`.
+Which merchant a request is for is decided here too. Owns `merchants` and `spending_terms`.
 """
 
-from tallystick.merchants.actions import add, by_ids, configure, funding, listed, top_up
+from tallystick.merchants.actions import add, by_ids, configure, funding, listed, terms, top_up
 from tallystick.merchants.directory import MerchantDirectory
 from tallystick.merchants.model import (
     Changes,
@@ -12,6 +12,7 @@ from tallystick.merchants.model import (
     Merchant,
     MerchantRef,
     NewMerchant,
+    SpendingTerms,
     Status,
     TenantMerchants,
     choose,
@@ -25,6 +26,7 @@ __all__ = [
     "MerchantDirectory",
     "MerchantRef",
     "NewMerchant",
+    "SpendingTerms",
     "Status",
     "TenantMerchants",
     "add",
@@ -33,5 +35,6 @@ __all__ = [
     "configure",
     "funding",
     "listed",
+    "terms",
     "top_up",
 ]

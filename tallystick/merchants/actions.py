@@ -31,6 +31,7 @@ from tallystick.merchants.model import (
     Funding,
     Merchant,
     NewMerchant,
+    SpendingTerms,
     faults,
     faults_of_changes,
     may_act_for,
@@ -61,6 +62,8 @@ async def add(work: Work, new: NewMerchant) -> Merchant:
         phone_day_maximum=new.phone_day_maximum,
         receivable_account_id=ids.new(),
         prefund_account_id=ids.new(),
+        region=new.region,
+        value_days=new.value_days,
     )
     cash_account_id = ids.new()
     await store.insert(work, merchant, cash_account_id)
@@ -70,6 +73,7 @@ async def add(work: Work, new: NewMerchant) -> Merchant:
             _account(merchant, merchant.receivable_account_id, "merchant.receivable", _floor(new.credit_limit)),
             _account(merchant, merchant.prefund_account_id, "merchant.prefund", 0),
             _account(merchant, cash_account_id, "merchant.cash", None),
+            *ledger.house_accounts(merchant.id, merchant.currency),
         ],
     )
     return merchant
@@ -78,6 +82,11 @@ async def add(work: Work, new: NewMerchant) -> Merchant:
 async def by_ids(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Merchant]:
     """The merchants with these ids, in one statement; unknown ids are absent."""
     return await store.by_ids(work, merchant_ids)
+
+
+async def terms(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, SpendingTerms]:
+    """On what terms the value of these merchants is spent; unknown ids are absent."""
+    return await store.terms(work, merchant_ids)
 
 
 async def listed(
@@ -102,9 +111,12 @@ async def configure(work: Work, merchant_id: UUID, changes: Changes, asked: Aske
         refusal = await _limit(work, merchant, changes.credit_limit)
         if refusal is not None:
             return refusal
-    changed = replace(merchant, **_set(changes))
-    if changed != merchant:
+    changed = replace(merchant, **_set(changes, Merchant))
+    terms = (await store.terms(work, [merchant_id]))[merchant_id]
+    wanted = replace(terms, **_set(changes, SpendingTerms))
+    if (changed, wanted) != (merchant, terms):
         await store.update(work, changed)
+        await store.set_terms(work, merchant_id, wanted)
         events.record(work, await _updated(work, changed, asked))
     return changed
 
@@ -167,7 +179,8 @@ async def _configure(work: Work, command: ConfigureMerchant) -> Answer | Refusal
     if isinstance(changed, Refusal):
         return changed
     audit.note(work, command.asked, status=200, resource_id=changed.id)
-    return Answer(200, jsonapi.document(resource.configuration(changed)), changed.id)
+    terms = (await store.terms(work, [changed.id]))[changed.id]
+    return Answer(200, jsonapi.document(resource.configuration(changed, terms)), changed.id)
 
 
 def _account(merchant: Merchant, account_id: UUID, code: str, floor: int | None) -> ledger.NewAccount:
@@ -201,9 +214,9 @@ async def _limit(work: Work, merchant: Merchant, credit_limit: int | None) -> Re
     return None
 
 
-def _set(changes: Changes) -> dict[str, Any]:
-    """What is set of the merchant's own row; the credit limit is its account's."""
-    named = {one.name: getattr(changes, one.name) for one in fields(changes) if one.name != "credit_limit"}
+def _set(changes: Changes, kind: type[Merchant] | type[SpendingTerms]) -> dict[str, Any]:
+    """What is set of the merchant itself, or of its terms; the credit limit is its account's."""
+    named = {one.name: getattr(changes, one.name, UNSET) for one in fields(kind)}
     return {name: value for name, value in named.items() if value is not UNSET}
 
 

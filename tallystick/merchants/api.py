@@ -28,13 +28,19 @@ async def get_merchant(call: Call) -> Reply:
 
 
 async def get_configuration(call: Call) -> Reply:
-    """The settings of a merchant that bound the rewards there."""
-    merchant = await _merchant(call)
-    return Reply(200, jsonapi.document(resource.configuration(merchant)), resource_id=merchant.id)
+    """The settings of a merchant: what bounds rewards there, and on what terms value is spent."""
+    merchant_id = _id(call)
+    async with call.house.runtime.reading(call.caller.tenant) as work:
+        found = (await actions.by_ids(work, [merchant_id])).get(merchant_id)
+        terms = await actions.terms(work, [merchant_id])
+    if found is None or not may_act_for(call.caller, merchant_id):
+        raise NotFound(NO_MERCHANT)
+    shown = resource.configuration(found, terms[merchant_id])
+    return Reply(200, jsonapi.document(shown), resource_id=merchant_id)
 
 
 async def update_configuration(call: Call) -> Reply:
-    """Change settings; what is left out stays. Rewards given from now on follow them."""
+    """Change settings; what is left out stays. What is given and spent from now on follows them."""
     sent: resource.UpdateConfiguration = call.attributes
     if all(getattr(sent, name) is UNSET for name in sent.__struct_fields__):
         raise InvalidRequest("Name at least one attribute to change.", source=at("/data/attributes"))

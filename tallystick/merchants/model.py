@@ -1,7 +1,8 @@
 """Merchants as values, their settings, and the pure decision which of them a request is for."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -43,11 +44,60 @@ class Merchant:
     phone_day_maximum: int | None
     receivable_account_id: UUID
     prefund_account_id: UUID
+    region: str | None = None
+    """ISO 3166-2 subdivision (`US-CA`), where the law of gift cards depends on it."""
+    value_days: int | None = None
+    """For how many days rewards can be spent once a wallet has them; None: for ever."""
 
     @property
     def funding_account_id(self) -> UUID:
         """The account that pays for rewards: what the merchant owes us, or what it paid ahead."""
         return self.receivable_account_id if self.funding_mode == "invoiced" else self.prefund_account_id
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingTerms:
+    """On what terms a merchant's value is spent. Maxima are minor units of its currency; None: no bound.
+
+    A day is the merchant's own, from midnight to midnight in its time zone.
+    """
+
+    payment_minimum: int | None = None
+    payment_maximum: int | None = None
+    wallet_day_maximum: int | None = None
+    wallet_day_count: int | None = None
+    card_day_maximum: int | None = None
+    card_day_count: int | None = None
+    merchant_day_maximum: int | None = None
+    card_maximum: int | None = None
+    """The most one gift card may hold."""
+    adjust_maximum: int | None = None
+    """The largest adjustment of a card that one person may make alone."""
+    authorization_days: int = 7
+    """For how long an authorisation holds value unless it is captured or cancelled."""
+    refund_grace_days: int = 30
+    """For how long value can be spent that a refund brings back after it had expired."""
+    expiry_notice_days: int = 14
+    """How long before value expires its holder is told."""
+    member_code_pays: bool = False
+    """Whether the member code, which never changes, is enough to pay with."""
+
+
+TERMS: Final = tuple(one.name for one in fields(SpendingTerms))
+DAYS_OF_TERMS: Final = {"authorization_days": 365, "refund_grace_days": 3650, "expiry_notice_days": 365}
+COUNTS_OF_TERMS: Final = ("wallet_day_count", "card_day_count")
+CAPS_OF_TERMS: Final = (
+    "payment_minimum",
+    "payment_maximum",
+    "wallet_day_maximum",
+    "card_day_maximum",
+    "merchant_day_maximum",
+    "card_maximum",
+    "adjust_maximum",
+)
+VALUE_DAYS_MAX: Final = 36_500
+COUNT_MAX: Final = 1_000_000
+REGION: Final = re.compile(r"[A-Z]{2}-[A-Z0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +115,8 @@ class NewMerchant:
     credit_limit: int | None = None
     reward_maximum: int | None = None
     phone_day_maximum: int | None = None
+    region: str | None = None
+    value_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +131,21 @@ class Changes:
     phone_day_maximum: int | UnsetType | None = UNSET
     funding_mode: FundingMode | UnsetType = UNSET
     credit_limit: int | UnsetType | None = UNSET
+    region: str | UnsetType | None = UNSET
+    value_days: int | UnsetType | None = UNSET
+    payment_minimum: int | UnsetType | None = UNSET
+    payment_maximum: int | UnsetType | None = UNSET
+    wallet_day_maximum: int | UnsetType | None = UNSET
+    wallet_day_count: int | UnsetType | None = UNSET
+    card_day_maximum: int | UnsetType | None = UNSET
+    card_day_count: int | UnsetType | None = UNSET
+    merchant_day_maximum: int | UnsetType | None = UNSET
+    card_maximum: int | UnsetType | None = UNSET
+    adjust_maximum: int | UnsetType | None = UNSET
+    authorization_days: int | UnsetType = UNSET
+    refund_grace_days: int | UnsetType = UNSET
+    expiry_notice_days: int | UnsetType = UNSET
+    member_code_pays: bool | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +225,8 @@ def faults(new: NewMerchant) -> list[Refusal]:
         reward_maximum=new.reward_maximum,
         phone_day_maximum=new.phone_day_maximum,
         credit_limit=new.credit_limit,
+        region=new.region,
+        value_days=new.value_days,
     )
     checks = [
         (_is_name(new.name), "name", f"A name has 1 to {NAME_MAX} printable characters."),
@@ -183,7 +252,31 @@ def faults_of_changes(changes: Changes) -> list[Refusal]:
         if cap is not UNSET and cap is not None and not least <= cap <= CAP_MAX:
             detail = f"Between {least} and {CAP_MAX} minor units, or null for none."
             wrong.append(InvalidRequest(detail, source=attribute(name)))
+    if isinstance(changes.region, str) and not REGION.fullmatch(changes.region):
+        detail = "The region is an ISO 3166-2 code such as US-CA, or null for none."
+        wrong.append(InvalidRequest(detail, source=attribute("region")))
+    return wrong + _faults_of_terms(changes)
+
+
+def _faults_of_terms(changes: Changes) -> list[Refusal]:
+    bounds = [
+        *((name, 0 if name == "adjust_maximum" else 1, CAP_MAX, "minor units") for name in CAPS_OF_TERMS),
+        *((name, 1, COUNT_MAX, "payments") for name in COUNTS_OF_TERMS),
+        *((name, 1, most, "days") for name, most in DAYS_OF_TERMS.items()),
+        ("value_days", 1, VALUE_DAYS_MAX, "days"),
+    ]
+    wrong: list[Refusal] = []
+    for name, least, most, unit in bounds:
+        given = getattr(changes, name)
+        if given is not UNSET and given is not None and not least <= given <= most:
+            wrong.append(InvalidRequest(f"Between {least} and {most} {unit}.", source=attribute(camel(name))))
     return wrong
+
+
+def camel(name: str) -> str:
+    """A field's name on the wire."""
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 def _is_name(name: str) -> bool:

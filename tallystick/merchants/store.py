@@ -1,26 +1,38 @@
-"""Every statement on `merchants`."""
+"""Every statement on `merchants` and `spending_terms`."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from tallystick.base.work import Work
-from tallystick.merchants.model import Merchant, MerchantRef
+from tallystick.merchants.model import TERMS, Merchant, MerchantRef, SpendingTerms
 
 COLUMNS = """id, name, currency, country, time_zone, status, claim_days, pre_issuing, stacking, funding_mode,
-    reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id"""
+    reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id, region, value_days"""
 
 INSERT = """
 insert into merchants (
     tenant_id, id, name, currency, country, time_zone, status, claim_days, pre_issuing, stacking, funding_mode,
-    reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id, cash_account_id, created_at
+    reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id, cash_account_id, created_at, region, value_days
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+"""
+
+INSERT_TERMS = "insert into spending_terms (tenant_id, merchant_id) values ($1, $2)"
+
+TERMS_OF = (
+    f"select merchant_id, {', '.join(TERMS)} from spending_terms where tenant_id = $1 and merchant_id = any($2::uuid[])"
+)
+
+UPDATE_TERMS = f"""
+update spending_terms
+set {", ".join(f"{name} = ${n}" for n, name in enumerate(TERMS, 3))}
+where tenant_id = $1 and merchant_id = $2
 """
 
 UPDATE = """
 update merchants
 set status = $3, claim_days = $4, pre_issuing = $5, stacking = $6, funding_mode = $7, reward_maximum = $8,
-    phone_day_maximum = $9
+    phone_day_maximum = $9, region = $10, value_days = $11
 where tenant_id = $1 and id = $2
 """
 
@@ -71,7 +83,10 @@ async def insert(work: Work, merchant: Merchant, cash_account_id: UUID) -> None:
         merchant.prefund_account_id,
         cash_account_id,
         work.now,
+        merchant.region,
+        merchant.value_days,
     )
+    await work.db.run(INSERT_TERMS, work.tenant.id, merchant.id)
 
 
 async def update(work: Work, merchant: Merchant) -> None:
@@ -87,7 +102,20 @@ async def update(work: Work, merchant: Merchant) -> None:
         merchant.funding_mode,
         merchant.reward_maximum,
         merchant.phone_day_maximum,
+        merchant.region,
+        merchant.value_days,
     )
+
+
+async def terms(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, SpendingTerms]:
+    """On what terms the value of these merchants is spent."""
+    rows = await work.db.rows(TERMS_OF, work.tenant.id, merchant_ids)
+    return {row[0]: SpendingTerms(*list(row)[1:]) for row in rows}
+
+
+async def set_terms(work: Work, merchant_id: UUID, terms: SpendingTerms) -> None:
+    """Write the terms of a locked merchant."""
+    await work.db.run(UPDATE_TERMS, work.tenant.id, merchant_id, *(getattr(terms, name) for name in TERMS))
 
 
 async def by_ids(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Merchant]:

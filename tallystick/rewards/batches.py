@@ -14,13 +14,13 @@ from tallystick.base import idempotency, ids, phone
 from tallystick.base.batcher import run_batch
 from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, Refusal, UnexpectedError, at
 from tallystick.base.idempotency import Answer, HouseSeal
+from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Asked, Caller, Runtime, Tenant, Work
 from tallystick.rewards import batch_resource
 from tallystick.rewards.batch_store import Line, RewardBatch
 from tallystick.rewards.changing import CancelReward, ReverseReward, cancel, reverse
 from tallystick.rewards.issuing import Issued, issue
 from tallystick.rewards.model import IssueReward
-from tallystick.rewards.rounds import each_in_turn
 
 RECIPIENTS_MAX = 10_000
 LINES_AT_ONCE = 250

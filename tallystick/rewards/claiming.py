@@ -6,8 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 import tallystick.rewards.store as store
-from tallystick import events, ledger, messages, wallets
+from tallystick import events, ledger, merchants, messages, wallets
 from tallystick.base import ids
+from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Asked, Runtime, Tenant, Work
 from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
@@ -15,7 +16,6 @@ from tallystick.messages import Kind
 from tallystick.rewards import resource
 from tallystick.rewards.issuing import lot_account
 from tallystick.rewards.model import Reward
-from tallystick.rewards.rounds import each_in_turn
 
 EXPIRE_AT_ONCE = 200
 """How many rewards one work expires: cut by how long their locks are held."""
@@ -48,6 +48,7 @@ async def claim(work: Work, claims: Sequence[Claim]) -> None:
         return
     people = await recipients.by_ids(work, [reward.recipient_id for reward, _ in matched])
     owed = await _owed(work, [wanted for _, wanted in matched])
+    shops = await merchants.by_ids(work, list({reward.merchant_id for reward, _ in matched}))
     claimed: list[Reward] = []
     journals: list[ledger.Journal] = []
     lots: list[ledger.NewAccount] = []
@@ -57,7 +58,6 @@ async def claim(work: Work, claims: Sequence[Claim]) -> None:
         netted = _net(owed, wanted.wallet_id, reward.amount)
         if netted is not None:
             transfers.append(ledger.Transfer(lot_id, *netted))
-        lots.append(lot_account(reward, wanted.wallet_id, lot_id))
         journals.append(_journal(reward, "reward.claim", tuple(transfers)))
         changed = replace(
             reward,
@@ -67,6 +67,7 @@ async def claim(work: Work, claims: Sequence[Claim]) -> None:
             version=reward.version + 1,
             updated_at=work.now,
         )
+        lots.append(lot_account(changed, wanted.wallet_id, lot_id, shops[reward.merchant_id].value_days))
         claimed.append(changed)
         events.record(work, resource.event(work, "reward.claimed", changed, wanted.asked))
         await _tell(work, changed, people[reward.recipient_id], "claim_notice")

@@ -191,7 +191,7 @@ def _account(made: _Given) -> ledger.NewAccount:
     reward = made.reward
     if reward.wallet_id is None:
         return unclaimed_account(reward)
-    return lot_account(reward, reward.wallet_id, reward.value_account_id)
+    return lot_account(reward, reward.wallet_id, reward.value_account_id, made.granted.merchant.value_days)
 
 
 def unclaimed_account(reward: Reward) -> ledger.NewAccount:
@@ -206,8 +206,8 @@ def unclaimed_account(reward: Reward) -> ledger.NewAccount:
     )
 
 
-def lot_account(reward: Reward, wallet_id: UUID, account_id: UUID) -> ledger.NewAccount:
-    """The lot of a wallet that holds a reward's value."""
+def lot_account(reward: Reward, wallet_id: UUID, account_id: UUID, value_days: int | None) -> ledger.NewAccount:
+    """The lot of a wallet that holds a reward's value, to be spent within so many days of the reward's last change."""
     return ledger.NewAccount(
         id=account_id,
         merchant_id=reward.merchant_id,
@@ -216,7 +216,8 @@ def lot_account(reward: Reward, wallet_id: UUID, account_id: UUID) -> ledger.New
         owner_id=reward.id,
         parent_id=wallet_id,
         lot_class=LOT_CLASS,
-        funder_id=reward.partner_id,
+        funder_id=reward.funding_account_id,
+        expires_at=None if value_days is None else reward.updated_at + timedelta(days=value_days),
         floor=0,
     )
 

@@ -15,7 +15,9 @@ from tallystick.wallets.actions import (
     verified,
     visible,
 )
+from tallystick.wallets.expiry import expire_at, expire_due, next_expiry
 from tallystick.wallets.model import Balance, Line, Status, Wallet, WalletExists, WalletFact
+from tallystick.wallets.notices import next_notice, notify_at, notify_due
 from tallystick.wallets.store import (
     balance_at,
     balances,
@@ -40,12 +42,18 @@ __all__ = [
     "by_ids",
     "close",
     "close_drained",
+    "expire_at",
+    "expire_due",
     "facts",
     "hold",
     "lines",
     "listed",
     "lock_of_customers",
     "missing",
+    "next_expiry",
+    "next_notice",
+    "notify_at",
+    "notify_due",
     "of_customers",
     "open_for",
     "owe",
