@@ -5,11 +5,10 @@ Queued in the transaction of their cause, sent by a loop with no transaction ope
 
 from tallystick.messages.actions import KeysOf, deliver_due, mailbox, send
 from tallystick.messages.model import Channel, Kind, Letter, Outgoing, Sent, Verdict
-from tallystick.messages.senders import Gateway, Sender, Senders, Smtp
+from tallystick.messages.senders import Sender, Senders
 
 __all__ = [
     "Channel",
-    "Gateway",
     "KeysOf",
     "Kind",
     "Letter",
@@ -17,7 +16,6 @@ __all__ = [
     "Sender",
     "Senders",
     "Sent",
-    "Smtp",
     "Verdict",
     "deliver_due",
     "mailbox",

@@ -229,16 +229,68 @@ async def test_a_merchant_of_someone_else_is_as_one_that_is_not_there(
     assert len(told) == 1
 
 
+UNTOUCHED = {
+    "claimDays": 90,
+    "preIssuing": True,
+    "stacking": False,
+    "rewardMaximum": None,
+    "phoneDayMaximum": None,
+    "valueDays": None,
+    "paymentMinimum": None,
+    "paymentMaximum": None,
+    "walletDayMaximum": None,
+    "walletDayCount": None,
+    "cardDayMaximum": None,
+    "cardDayCount": None,
+    "merchantDayMaximum": None,
+    "cardMaximum": None,
+    "adjustMaximum": None,
+    "authorizationDays": 7,
+    "refundGraceDays": 30,
+    "expiryNoticeDays": 14,
+    "memberCodePays": False,
+}
+
+
+async def test_a_partner_sets_the_terms_of_spending_and_takes_them_away_again(
+    runtime: Runtime, tenant: Tenant, door: Door
+) -> None:
+    merchant, path = await add(runtime, tenant), "/merchants/{id}/configuration"
+    sent = {
+        "paymentMaximum": 5000,
+        "walletDayCount": 3,
+        "authorizationDays": 2,
+        "memberCodePays": True,
+        "valueDays": 365,
+    }
+    changed = await door.call(caller(tenant), "PATCH", path, attributes=sent, id=merchant.id)
+    assert changed.data["attributes"] == UNTOUCHED | sent
+    back = await door.call(caller(tenant), "PATCH", path, attributes={"paymentMaximum": None}, id=merchant.id)
+    assert back.data["attributes"] == UNTOUCHED | sent | {"paymentMaximum": None}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "pointer"),
+    [({"authorizationDays": 366}, "authorizationDays"), ({"expiryNoticeDays": 400}, "expiryNoticeDays")],
+)
+async def test_terms_out_of_bounds_are_refused_at_their_place(
+    runtime: Runtime, tenant: Tenant, door: Door, attributes: Any, pointer: str
+) -> None:
+    merchant = await add(runtime, tenant)
+    with pytest.raises(InvalidRequest) as refused:
+        await door.call(caller(tenant), "PATCH", "/merchants/{id}/configuration", attributes=attributes, id=merchant.id)
+    assert refused.value.source is not None
+    assert refused.value.source.name == f"/data/attributes/{pointer}"
+
+
 async def test_a_partner_changes_settings_and_leaves_the_rest(runtime: Runtime, tenant: Tenant, door: Door) -> None:
     merchant = await add(runtime, tenant, reward_maximum=5000, phone_day_maximum=9000)
     path = "/merchants/{id}/configuration"
     sent = {"claimDays": 30, "stacking": True, "rewardMaximum": None}
     changed = await door.call(caller(tenant), "PATCH", path, attributes=sent, id=merchant.id)
-    assert changed.data["attributes"] == {
+    assert changed.data["attributes"] == UNTOUCHED | {
         "claimDays": 30,
-        "preIssuing": True,
         "stacking": True,
-        "rewardMaximum": None,
         "phoneDayMaximum": 9000,
     }
     assert (await door.call(caller(tenant), "GET", path, id=merchant.id)).data == changed.data

@@ -23,8 +23,10 @@ from tallystick.base.db import Db
 from tallystick.base.keys import SubjectKey
 from tallystick.base.settings import Settings
 from tallystick.base.work import Runtime, Tenant, Work
-from tallystick.messages import Channel, Gateway, Outgoing, Senders, Smtp, Verdict
+from tallystick.messages import Channel, Outgoing, Senders, Verdict
+from tallystick.messages.gateway import Gateway
 from tallystick.messages.model import PAUSES
+from tallystick.messages.smtp import Smtp
 from tests.conftest import Clock
 from tests.messages.sinks import MailSink, SmsSink
 from tests.world import MIRA_PHONE, T0
@@ -407,7 +409,7 @@ async def test_a_gateways_answer_decides_and_no_redirect_is_followed(status: int
 
 
 async def test_a_gateway_that_does_not_answer_or_is_away_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tallystick.messages.senders.SECONDS", 0.2)
+    monkeypatch.setattr("tallystick.messages.gateway.SECONDS", 0.2)
     async with SmsSink(seconds=5).running() as sink:
         gateway = Gateway(sink.url, b"between us")
         assert await gateway.send(outgoing(MIRA_PHONE), T0) == "later"
