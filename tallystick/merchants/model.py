@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -83,7 +83,6 @@ class SpendingTerms:
     """Whether the member code, which never changes, is enough to pay with."""
 
 
-TERMS: Final = tuple(one.name for one in fields(SpendingTerms))
 DAYS_OF_TERMS: Final = {"authorization_days": 365, "refund_grace_days": 3650, "expiry_notice_days": 365}
 COUNTS_OF_TERMS: Final = ("wallet_day_count", "card_day_count")
 CAPS_OF_TERMS: Final = (

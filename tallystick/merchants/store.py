@@ -1,10 +1,11 @@
 """Every statement on `merchants` and `spending_terms`."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from uuid import UUID
 
 from tallystick.base.work import Work
-from tallystick.merchants.model import TERMS, Merchant, MerchantRef, SpendingTerms
+from tallystick.merchants.model import Merchant, MerchantRef, SpendingTerms
 
 COLUMNS = """id, name, currency, country, time_zone, status, claim_days, pre_issuing, stacking, funding_mode,
     reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id, region, value_days"""
@@ -19,13 +20,19 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 
 INSERT_TERMS = "insert into spending_terms (tenant_id, merchant_id) values ($1, $2)"
 
+TERM_COLUMNS = """payment_minimum, payment_maximum, wallet_day_maximum, wallet_day_count, card_day_maximum, card_day_count,
+    merchant_day_maximum, card_maximum, adjust_maximum, authorization_days, refund_grace_days, expiry_notice_days,
+    member_code_pays"""
+
 TERMS_OF = (
-    f"select merchant_id, {', '.join(TERMS)} from spending_terms where tenant_id = $1 and merchant_id = any($2::uuid[])"
+    f"select merchant_id, {TERM_COLUMNS} from spending_terms where tenant_id = $1 and merchant_id = any($2::uuid[])"
 )
 
-UPDATE_TERMS = f"""
+UPDATE_TERMS = """
 update spending_terms
-set {", ".join(f"{name} = ${n}" for n, name in enumerate(TERMS, 3))}
+set payment_minimum = $3, payment_maximum = $4, wallet_day_maximum = $5, wallet_day_count = $6, card_day_maximum = $7,
+    card_day_count = $8, merchant_day_maximum = $9, card_maximum = $10, adjust_maximum = $11, authorization_days = $12,
+    refund_grace_days = $13, expiry_notice_days = $14, member_code_pays = $15
 where tenant_id = $1 and merchant_id = $2
 """
 
@@ -115,7 +122,7 @@ async def terms(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Spending
 
 async def set_terms(work: Work, merchant_id: UUID, terms: SpendingTerms) -> None:
     """Write the terms of a locked merchant."""
-    await work.db.run(UPDATE_TERMS, work.tenant.id, merchant_id, *(getattr(terms, name) for name in TERMS))
+    await work.db.run(UPDATE_TERMS, work.tenant.id, merchant_id, *astuple(terms))
 
 
 async def by_ids(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Merchant]:

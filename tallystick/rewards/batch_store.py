@@ -102,6 +102,12 @@ order by r.id
 limit $4
 """
 
+TAKEN_BACK = """
+select count(*)
+from rewards as r
+where r.tenant_id = $1 and r.batch_id = $2 and (r.status = 'Cancelled' or r.reversed_amount = r.amount)
+"""
+
 # Which tenants have a batch to run; leases are in real time.
 DISCOVERY_DUE = """
 select t.id, t.programme_id, t.environment
@@ -235,3 +241,9 @@ async def standing(work: Work, batch_id: UUID, limit: int) -> list[tuple[UUID, s
     """(reward, status) of what a revocation still has to take back."""
     rows = await work.db.rows(STANDING, work.tenant.id, batch_id, work.now, limit)
     return [(row[0], row[1]) for row in rows]
+
+
+async def taken_back(work: Work, batch_id: UUID) -> int:
+    """How many rewards of a batch were cancelled or wholly reversed, whoever did it."""
+    number: int = await work.db.value(TAKEN_BACK, work.tenant.id, batch_id)
+    return number

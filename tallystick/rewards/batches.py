@@ -295,7 +295,13 @@ async def _run_revocation(
         ended = not lines and not standing
         await _advance(
             work,
-            replace(current, status="revoked" if ended else "revoking", revoked=current.revoked + taken),
+            replace(
+                current,
+                status="revoked" if ended else "revoking",
+                revoked=await store.taken_back(
+                    work, batch.id
+                ),  # counted anew: a killed pass has taken back without saying so
+            ),
             "revoking",
             # A pass that could take nothing back leaves room for others before it tries again.
             timedelta(0) if taken or not standing else LEASE,

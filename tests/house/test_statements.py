@@ -24,8 +24,8 @@ ROOMS = {
     "base": {"idempotency_keys"},
     "customers": {"customers", "recipients", "phone_codes"},
     "events": {"events", "tenant_heads"},
-    "ledger": {"accounts", "journals", "entries", "holds", "hold_resolutions"},
-    "merchants": {"merchants"},
+    "ledger": {"accounts", "journals", "entries", "holds", "hold_resolutions", "lot_deadlines"},
+    "merchants": {"merchants", "spending_terms"},
     "messages": {"messages"},
     "partners": {
         "programmes", "tenants", "partners", "agreements", "clients", "client_secrets", "access_tokens", "rate_limits",
