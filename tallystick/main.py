@@ -10,6 +10,7 @@ from tallystick import (
     audit,
     events,
     giftcards,
+    governance,
     merchants,
     partners,
     payments,
@@ -33,8 +34,11 @@ from tallystick.customers import api as customers_api
 from tallystick.enrolment import api as enrolment_api
 from tallystick.events import api as events_api
 from tallystick.giftcards import api as giftcards_api
+from tallystick.governance import admin_api as governance_admin
 from tallystick.governance import api as governance_api
+from tallystick.governance.resource import USAGE_EVENT
 from tallystick.merchants import api as merchants_api
+from tallystick.partners import admin_api as partners_admin
 from tallystick.partners import api as partners_api
 from tallystick.partners.resource import CREDENTIAL_EVENT
 from tallystick.payments import api as payments_api
@@ -44,8 +48,8 @@ from tallystick.rewards.resource import REWARD_EVENT
 from tallystick.sandbox import api as sandbox_api
 from tallystick.wallets import api as wallets_api
 
-CLOSINGS = (audit.write_requests, events.number)
-"""The last writes of every work, in order; the events are numbered last."""
+CLOSINGS = (audit.write_requests, governance.quotas.write, events.number)
+"""The last writes of every work, in order: quotas are counted behind every other lock, and the events are numbered last."""
 
 DUE = (
     sandbox.DueWork("expire rewards", rewards.next_deadline, rewards.expire_at),
@@ -76,6 +80,14 @@ def routes(directory: merchants.MerchantDirectory) -> tuple[Route, ...]:
         *partners_api.ROUTES,
         *audit_api.ROUTES,
         *sandbox_api.routes(DUE),
+    )
+
+
+def admin_routes() -> tuple[Route, ...]:
+    """Every room's routes for operators: all that the house offers under /admin/v1."""
+    return (
+        *partners_admin.ROUTES,
+        *governance_admin.routes(partners.find_agreement, partners.agreements_of),
     )
 
 
@@ -117,7 +129,7 @@ def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clo
     metrics = Metrics()
     metrics.gauge("tallystick_commands_waiting", "Commands that wait for their batch.", lambda: batcher.queued)
     metrics.gauge("tallystick_log_rows_dropped", "Request-log rows never written.", lambda: request_log.dropped)
-    table = routes(merchants.MerchantDirectory(runtime))
+    table = (*routes(merchants.MerchantDirectory(runtime)), *admin_routes())
     pages: Mapping[tuple[str, str], Page] = {
         **partners.oauth_pages(pool, keys, now, limiter, settings.base_url, request_log.add),
         **_house_pages(runtime, dsn, metrics),
@@ -131,6 +143,7 @@ def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clo
         request_log=request_log,
         pages=pages,
         metrics=metrics,
+        operators=partners.OperatorDoor(pool, keys),
     )
     return Application(road, house, pool, authenticator, limiter, request_log)
 
@@ -173,7 +186,7 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
         title="Tallystick",
         version=__version__,
         server_url=settings.base_url,
-        told=(REWARD_EVENT, CREDENTIAL_EVENT),
+        told=(REWARD_EVENT, CREDENTIAL_EVENT, USAGE_EVENT),
     )
     as_json, as_page = openapi.encode(document), reference.page(document)
     cached = ("cache-control", "public, max-age=300")

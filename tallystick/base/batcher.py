@@ -14,7 +14,7 @@ import asyncpg
 
 from tallystick.base.db import LOST
 from tallystick.base.errors import Refusal, Unavailable
-from tallystick.base.work import Runtime, Tenant, Work
+from tallystick.base.work import Contended, Runtime, Tenant, Work
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -22,7 +22,12 @@ R = TypeVar("R")
 Verb = Callable[[Work, Sequence[C]], Awaitable[Sequence[R | Refusal]]]
 """A verb is plural: one outcome per command, in order. A refusal is a value; an exception harms the whole batch."""
 
-RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.InvalidCachedStatementError)
+RETRIED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InvalidCachedStatementError,
+    Contended,
+)
 BUSY = (
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
@@ -118,9 +123,9 @@ async def run_batch(
 ) -> Sequence[Any | Exception]:
     """One outcome per command; never raises. A poison item is isolated by halving the batch until it stands alone.
 
-    A deadlock or a serialisation failure retries the whole work. When the connection is lost the commit may have happened: where
-    every command has a key, carrying them out again finds that out, and does what was not done. Otherwise, and when the
-    database stays away, the outcome is Unavailable, and the same key settles it later.
+    A deadlock, a serialisation failure or a `Contended` retries the whole work. When the connection is lost the commit may have
+    happened: where every command has a key, carrying them out again finds that out, and does what was not done. Otherwise, and
+    when the database stays away, the outcome is Unavailable, and the same key settles it later.
     """
     unknown: Unavailable | None = None
     for attempt in range(TRIES):

@@ -30,10 +30,11 @@ from tallystick.base.faults import render
 from tallystick.base.matching import Matched, Table
 from tallystick.base.metrics import Metrics
 from tallystick.base.routes import Call, House, Reply, Route
-from tallystick.base.work import Asked, Caller
+from tallystick.base.work import NOBODY, Asked, Caller
 
 HEADER_BYTES_MAX: Final = 32_768
 API: Final = "/api/"
+ADMIN: Final = "/admin/"
 CLOSE: Final = ("connection", "close")
 
 Scope = MutableMapping[str, Any]
@@ -126,8 +127,10 @@ class Road:
         request_log: RequestLog,
         pages: Mapping[tuple[str, str], Page],
         metrics: Metrics,
+        operators: Authenticator | None = None,
     ) -> None:
         self._house, self._authenticator, self._limiter = house, authenticator, limiter
+        self._operators = operators
         self._log, self._metrics = request_log, metrics
         self._pages: dict[str, dict[str, Page]] = {}
         for (method, path), page in pages.items():
@@ -172,12 +175,14 @@ class Road:
     async def _answer(self, journey: _Journey, scope: Scope, headers: Headers, receive: body.Receive) -> Reply:
         matched = self._table.match(journey.method, journey.path)
         route = matched.route
-        if route is None and not journey.path.startswith(API):
+        # Partners' clients come to the API, operators to /admin, and neither to what the other one's credential opens.
+        door = self._operators if journey.path.startswith(ADMIN) else self._authenticator
+        if door is None or (route is None and not journey.path.startswith((API, ADMIN))):
             raise _unmatched(matched)
         if route is not None:
             journey.route = route.path
             journey.download = (route.download or "").encode()
-        caller = await self._authenticate(headers)
+        caller = await _authenticate(door, headers)
         journey.caller = caller
         # Whoever is known spends: also what is not there, or not allowed, is not to be probed without limit.
         taken = self._limiter.take(caller)
@@ -197,11 +202,6 @@ class Road:
         attributes, body_id = await self._read(journey, route, matched, headers, receive)
         asked = Asked(caller, journey.request_id, journey.method, route.path, key)
         return await route.handler(Call(self._house, route, asked, matched.path, asked_for, attributes, body_id))
-
-    async def _authenticate(self, headers: Headers) -> Caller:
-        client_id, authorization = _text(headers.get(b"client-id")), _text(headers.get(b"authorization"))
-        caller = self._authenticator.cached(client_id, authorization)
-        return caller if caller is not None else await self._authenticator.look_up(client_id, authorization)
 
     async def _read(
         self, journey: _Journey, route: Route, matched: Matched, headers: Headers, receive: body.Receive
@@ -232,7 +232,8 @@ class Road:
     def _refuse(self, journey: _Journey, faults: Sequence[Refusal]) -> tuple[Reply, str]:
         first = faults[0]
         together = [fault for fault in faults if fault.status == first.status][: body.FAULTS_MAX]
-        environment = None if journey.caller is None else journey.caller.tenant.environment
+        caller = journey.caller
+        environment = None if caller is None or caller.tenant.id == NOBODY else caller.tenant.environment
         rendered = render(together, environment, journey.path, journey.request_id, clock.utc())
         return Reply(first.status, rendered, list(first.headers)), first.code
 
@@ -300,6 +301,12 @@ class Road:
             allowed = ", ".join(sorted({*pages, "HEAD"} if "GET" in pages else pages))
             raise MethodNotAllowed(f"This page takes {allowed}.", headers=[("allow", allowed)])
         return page
+
+
+async def _authenticate(door: Authenticator, headers: Headers) -> Caller:
+    client_id, authorization = _text(headers.get(b"client-id")), _text(headers.get(b"authorization"))
+    caller = door.cached(client_id, authorization)
+    return caller if caller is not None else await door.look_up(client_id, authorization)
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -14,6 +14,7 @@ from tallystick.base.mediatypes import JSON, JSON_API
 from tallystick.base.openapi_errors import COMMON, ERROR, ERROR_DOCUMENT, Errors
 from tallystick.base.openapi_shapes import EXAMPLE_ID, Schema, Shapes, is_feed
 from tallystick.base.routes import Parameter, Resource, Route
+from tallystick.base.work import OPERATOR
 
 VERSION: Final = "3.1.0"
 SUMMARY: Final = "Merchant rewards and stored value, with books that always add up."
@@ -173,6 +174,8 @@ def _operation(name: str, route: Route, shapes: Shapes, errors: Errors) -> dict[
     operation["responses"] = {str(route.status): _success(route, shapes), **errors.of(route)}
     # Either an access token, or the id and the secret of the client together.
     both: list[dict[str, list[str]]] = [{"oauth2": [route.scope or ""]}, {"clientId": [], "clientSecret": []}]
+    if route.scope == OPERATOR:
+        both = [{"operatorSecret": []}]
     operation["security"] = [] if route.scope is None else both
     return operation
 
@@ -315,5 +318,10 @@ def _security_schemes(server: str, scopes: Mapping[str, str]) -> dict[str, Any]:
             "type": "http",
             "scheme": "bearer",
             "description": "The secret of the client as `Authorization: Bearer`; together with Client-ID.",
+        },
+        "operatorSecret": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The secret of an operator as `Authorization: Bearer`, for everything under /admin.",
         },
     }

@@ -1,7 +1,8 @@
-"""Client secrets, access tokens and one-time codes: how they are drawn and what they look like.
+"""Secrets of clients and operators, access tokens and one-time codes: how they are drawn and what they look like.
 
     tly_sandbox_<43 random><6 checksum>       a client secret        tly_production_…
     tly_at_sandbox_<43 random><6 checksum>    an access token        tly_at_production_…
+    tly_operator_<43 random><6 checksum>      an operator's secret
 
 43 characters of base62 carry 256 bits. The checksum is the CRC-32 of everything before it, in base62: a mistyped or
 invented secret is turned away without a look into the database, and a scanner knows a real one when it sees it.
@@ -15,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from tallystick.base.work import Environment
 
-SECRET_PATTERN = r"\btly_(?:at_)?(?:sandbox|production)_[0-9A-Za-z]{49}\b"  # noqa: S105 - a pattern of secrets, not one of them
+SECRET_PATTERN = r"\btly_(?:operator|(?:at_)?(?:sandbox|production))_[0-9A-Za-z]{49}\b"  # noqa: S105 - a pattern of secrets, not one of them
 """For secret scanners: every secret and token of this product matches, and little else does."""
 
 RANDOM_LENGTH = 43
@@ -30,8 +31,9 @@ _REJECTED = bytes(range(248, 256))
 class Kind(NamedTuple):
     """What a well-formed secret is, as its prefix says."""
 
-    name: Literal["secret", "token"]
-    environment: Environment
+    name: Literal["secret", "token", "operator"]
+    environment: Environment | None
+    """None for an operator's, which belongs to no environment."""
 
 
 _KINDS: dict[str, Kind] = {
@@ -39,12 +41,18 @@ _KINDS: dict[str, Kind] = {
     "tly_production_": Kind("secret", "production"),
     "tly_at_sandbox_": Kind("token", "sandbox"),
     "tly_at_production_": Kind("token", "production"),
+    "tly_operator_": Kind("operator", None),
 }
 
 
 def new_secret(environment: Environment) -> str:
     """A fresh client secret."""
     return _sum_up(f"tly_{environment}_{_drawn()}")
+
+
+def new_operator_secret() -> str:
+    """A fresh secret of an operator."""
+    return _sum_up(f"tly_operator_{_drawn()}")
 
 
 def new_token(environment: Environment) -> str:

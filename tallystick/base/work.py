@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +13,12 @@ from tallystick.base.db import Db, Pool, Step
 from tallystick.base.keys import MasterKeys
 
 Environment = Literal["sandbox", "production"]
+
+NOBODY: Final = UUID(int=0)
+"""The programme, tenant and partner of who belongs to none: an operator of the house."""
+
+OPERATOR: Final = "operator"
+"""The scope of every route under /admin. Operators have it, and no client can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,13 @@ class Asked:
     """The Idempotency-Key header, for writes whose resource has no such attribute."""
 
 
+class Contended(Exception):
+    """What this work had decided by has changed since: it is undone, and to be carried out anew as a whole."""
+
+
 @dataclass(slots=True)
 class Work:
-    """One transaction. What its verbs collect in `recorded` and `logged` is written by the closing statements."""
+    """One transaction. What its verbs collect in `recorded`, `logged` and `counted` is written by the closing statements."""
 
     db: Db
     tenant: Tenant
@@ -65,6 +75,8 @@ class Work:
     keys: MasterKeys
     recorded: list[object] = field(default_factory=list)
     logged: list[object] = field(default_factory=list)
+    counted: list[object] = field(default_factory=list)
+    """Quotas that were taken from."""
     later: list["Later"] = field(default_factory=list)
 
     def defer(self, step: Step, *args: object, check: Callable[[Any], None] | None = None) -> None:

@@ -11,7 +11,7 @@ import typer
 from tallystick import __version__
 from tallystick.base.migrate import NotMigrated, migrate
 from tallystick.cli import keys as key_commands
-from tallystick.cli import parties, serving, verifying
+from tallystick.cli import operators, parties, quotas, serving, verifying
 from tallystick.cli.ground import (
     directory,
     fail,
@@ -25,6 +25,7 @@ from tallystick.cli.ground import (
 from tallystick.cli.operating import DataOption, JsonOption
 from tallystick.cli.processes import listen
 from tallystick.cli.torture import torture
+from tallystick.cli.tour import tour
 from tallystick.cli.up import up
 
 app = typer.Typer(
@@ -114,8 +115,9 @@ def bench(context: typer.Context) -> None:
 app.command()(up)
 app.command()(verifying.verify)
 app.command()(torture)
+app.command()(tour)
 app.add_typer(key_commands.app, name="keys")
-for name, commands in parties.APPS.items():
+for name, commands in {**parties.APPS, **quotas.APPS, **operators.APPS}.items():
     app.add_typer(commands, name=name)
 
 

@@ -29,7 +29,10 @@ async def seed(runtime: Runtime, place: Path, base_url: str) -> dict[str, Any]:
     if file.exists():
         credentials: dict[str, Any] = json.loads(file.read_text())
         if await _known(runtime, credentials):
-            return {**credentials, "baseUrl": base_url}
+            if credentials["baseUrl"] != base_url:
+                credentials["baseUrl"] = base_url
+                write(file, credentials)
+            return credentials
     async with runtime.pool.lend() as db, db.connection.transaction():
         now = runtime.clock()
         programme = await partners.add_programme(db, "Northwind", now)
@@ -127,6 +130,8 @@ def show(credentials: dict[str, Any], file: Path) -> None:
     for about, command in _examples(credentials["baseUrl"], credentials["sandbox"]):
         console.print(f"\n[dim]{about}[/dim]")
         say(shlex.join(command))
+    console.print("\n[dim]A gift card's whole life, step by step:[/dim]")
+    say(shlex.join(("tallystick", "tour", "--data", str(file.parent))))
 
 
 def _examples(base_url: str, sandbox: dict[str, str]) -> Sequence[tuple[str, Sequence[str]]]:

@@ -1,10 +1,12 @@
-"""Customers: the people whose value it is, and the phones they are known by. Owns `recipients`, `customers` and `phone_codes`.
+"""Customers: the people whose value it is, and the phones they are known by. Owns `recipients`, `customers`,
+`customer_merges` and `phone_codes`.
 
 Everything personal is sealed under the person's own key; a phone is found by its keyed blind index only.
 """
 
 from tallystick.customers.actions import UserSeal, create, hold, missing, own, visible, write
 from tallystick.customers.codes import right, send_code, wrong
+from tallystick.customers.merging import merge, of_member_codes, open_merges, part
 from tallystick.customers.model import (
     COOLING_OFF,
     EMAIL_MAX,
@@ -14,6 +16,7 @@ from tallystick.customers.model import (
     CreateUser,
     Customer,
     ExternalIdTaken,
+    Merge,
     Personal,
     SendCode,
     VerifyPhone,
@@ -21,7 +24,13 @@ from tallystick.customers.model import (
     changed,
     not_active,
 )
-from tallystick.customers.store import by_ids, ids_of_recipient, listed_by_external_id, listed_by_recipient
+from tallystick.customers.store import (
+    by_ids,
+    ids_of_recipient,
+    listed_by_external_id,
+    listed_by_member_code,
+    listed_by_recipient,
+)
 
 __all__ = [
     "COOLING_OFF",
@@ -32,6 +41,7 @@ __all__ = [
     "CreateUser",
     "Customer",
     "ExternalIdTaken",
+    "Merge",
     "Personal",
     "SendCode",
     "UserSeal",
@@ -43,10 +53,15 @@ __all__ = [
     "hold",
     "ids_of_recipient",
     "listed_by_external_id",
+    "listed_by_member_code",
     "listed_by_recipient",
+    "merge",
     "missing",
     "not_active",
+    "of_member_codes",
+    "open_merges",
     "own",
+    "part",
     "right",
     "send_code",
     "visible",

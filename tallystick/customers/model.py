@@ -59,6 +59,8 @@ class Customer:
     version: int
     created_at: datetime
     updated_at: datetime
+    merged_into: UUID | None = None
+    """The customer that they turned out to be."""
 
     @property
     def is_verified(self) -> bool:
@@ -68,6 +70,17 @@ class Customer:
     def visible_to(self, caller: Caller) -> bool:
         """Whether the caller may know of them: its partner made them, or it sees the programme."""
         return caller.sees_programme or self.partner_id == caller.partner_id
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Two customers that turned out to be one; undone, when they turned out to be two after all."""
+
+    id: UUID
+    customer_id: UUID
+    into_customer_id: UUID
+    merged_at: datetime
+    undone_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ EXAMPLE: Final[dict[str, Any]] = {
     "externalId": "crm-20417",
     "memberCode": "7ZK3M09QX4E",
     "status": "active",
+    "mergedInto": None,
     "createdAt": "2026-03-02T09:00:00.000Z",
 }
 
@@ -32,6 +33,7 @@ class UserAttributes(msgspec.Struct, rename="camel", gc=False):
     external_id: str | None
     member_code: str
     status: str
+    merged_into: str | None
     created_at: str
 
 
@@ -50,6 +52,7 @@ def resource(customer: Customer) -> bytes:
         external_id=customer.external_id,
         member_code=customer.member_code,
         status=customer.status,
+        merged_into=None if customer.merged_into is None else str(customer.merged_into),
         created_at=clock.render(customer.created_at),
     )
     return jsonapi.resource(USER, customer.id, shown)

@@ -11,10 +11,10 @@ import msgspec
 from tallystick.base.db import Row
 from tallystick.base.keys import SubjectKey
 from tallystick.base.work import Work
-from tallystick.customers.model import Customer, Personal
+from tallystick.customers.model import Customer, Merge, Personal
 
 COLUMNS = """id, partner_id, recipient_id, phone_verified_at, key_wrapped, personal_sealed, external_id, member_code, status,
-    version, created_at, updated_at"""
+    version, created_at, updated_at, merged_into"""
 
 INSERT = """
 insert into customers (
@@ -64,6 +64,36 @@ where tenant_id = $1 and external_id = $2
 """
 COUNT_OF_EXTERNAL_ID = f"select count(*) {OF_EXTERNAL_ID}"
 LIST_OF_EXTERNAL_ID = f"select {COLUMNS} {OF_EXTERNAL_ID} order by created_at desc, id desc offset $5 limit $6"
+
+OF_MEMBER_CODE = """
+from customers
+where tenant_id = $1 and member_code = $2 and ($3::uuid is null or partner_id = $3)
+    and ($4::uuid is null or recipient_id = $4) and ($5::text is null or external_id = $5)
+"""
+COUNT_OF_MEMBER_CODE = f"select count(*) {OF_MEMBER_CODE}"
+LIST_OF_MEMBER_CODE = f"select {COLUMNS} {OF_MEMBER_CODE} offset $6 limit $7"
+
+BY_MEMBER_CODES = """
+select member_code, id, status, merged_into from customers where tenant_id = $1 and member_code = any($2::text[])
+"""
+
+SUCCESSION = f"select id, status, merged_into {WITH_IDS}"
+
+SET_STATUS = """
+update customers set status = $3, merged_into = $4, version = $5, updated_at = $6 where tenant_id = $1 and id = $2
+"""
+
+INSERT_MERGE = """
+insert into customer_merges (tenant_id, id, customer_id, into_customer_id, merged_at) values ($1, $2, $3, $4, $5)
+"""
+
+OPEN_MERGES = """
+select id, customer_id, into_customer_id, merged_at, undone_at
+from customer_merges
+where tenant_id = $1 and customer_id = any($2::uuid[]) and undone_at is null
+"""
+
+UNDO_MERGE = "update customer_merges set undone_at = $3 where tenant_id = $1 and id = $2"
 
 # An earlier code ends when the next one is sent, so that there is never more than one to guess at.
 END_CODES = """
@@ -176,6 +206,63 @@ async def listed_by_external_id(
     total: int = await work.db.value(COUNT_OF_EXTERNAL_ID, *wanted)
     rows = await work.db.rows(LIST_OF_EXTERNAL_ID, *wanted, offset, limit) if offset < total else []
     return [_opened(work, row) for row in rows], total
+
+
+async def listed_by_member_code(
+    work: Work,
+    member_code: str,
+    partner_id: UUID | None,
+    recipient_id: UUID | None,
+    external_id: str | None,
+    offset: int,
+    limit: int,
+) -> tuple[list[Customer], int]:
+    """The customer with a member code, as a page, where they have the recipient and the external id too, unless None."""
+    wanted = (work.tenant.id, member_code, partner_id, recipient_id, external_id)
+    total: int = await work.db.value(COUNT_OF_MEMBER_CODE, *wanted)
+    rows = await work.db.rows(LIST_OF_MEMBER_CODE, *wanted, offset, limit) if offset < total else []
+    return [_opened(work, row) for row in rows], total
+
+
+async def by_member_codes(work: Work, codes: Sequence[str]) -> dict[str, tuple[UUID, str, UUID | None]]:
+    """The id, the status and the successor of whoever has each member code; unknown ones are absent."""
+    rows = await work.db.rows(BY_MEMBER_CODES, work.tenant.id, codes)
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+async def succession(work: Work, customer_ids: Sequence[UUID]) -> dict[UUID, tuple[str, UUID | None]]:
+    """The status and the successor of these customers."""
+    return {row[0]: (row[1], row[2]) for row in await work.db.rows(SUCCESSION, work.tenant.id, customer_ids)}
+
+
+async def set_status(work: Work, customer: Customer) -> None:
+    """Write the status, the successor and the version that a locked customer has now."""
+    await work.db.run(
+        SET_STATUS,
+        work.tenant.id,
+        customer.id,
+        customer.status,
+        customer.merged_into,
+        customer.version,
+        customer.updated_at,
+    )
+
+
+async def insert_merge(work: Work, merge: Merge) -> None:
+    """Keep that two customers turned out to be one."""
+    await work.db.run(
+        INSERT_MERGE, work.tenant.id, merge.id, merge.customer_id, merge.into_customer_id, merge.merged_at
+    )
+
+
+async def open_merges(work: Work, customer_ids: Sequence[UUID]) -> dict[UUID, Merge]:
+    """The merge that each of these customers is in, by customer; those that are in none are absent."""
+    return {row[1]: Merge(*row) for row in await work.db.rows(OPEN_MERGES, work.tenant.id, customer_ids)}
+
+
+async def undo_merge(work: Work, merge_id: UUID) -> None:
+    """Keep that a merge is undone."""
+    await work.db.run(UNDO_MERGE, work.tenant.id, merge_id, work.now)
 
 
 async def end_codes(work: Work, customer_id: UUID) -> None:

@@ -38,6 +38,9 @@ declare
     helds_before bigint[];
     versions_before bigint[];
     ats timestamptz[] := array_fill(_now, array[existing + cardinality(_opened)]);
+    -- When journals of a book are dated where that is later than now: its books are closed until then. By number of the book.
+    dates timestamptz[];
+    is_named boolean;
     -- What was posted, one element a transfer: its number, its journal's, and both accounts after it.
     transfers int[];
     journals int[];
@@ -103,6 +106,26 @@ begin
         end if;
         lows[existing + n] := greatest(_floors[n], -most);
         highs[existing + n] := least(_ceilings[n], most);
+    end loop;
+
+    -- Nothing is dated into a closed period. Whoever closes one sets the fence and then waits for every transaction that had an id
+    -- before: so a poster takes its id first and looks for fences after, and is waited for or sees the fence.
+    is_named := pg_current_xact_id() is not null;
+    for found in
+        select merchant_id, closed_until
+        from book_closings
+        where tenant_id = _tenant_id and merchant_id = any(_merchants) and closed_until > _now
+    loop
+        for b in 1 .. cardinality(_merchants) loop
+            if _merchants[b] = found.merchant_id then
+                dates[b] := found.closed_until;
+            end if;
+        end loop;
+        for n in 1 .. cardinality(ats) loop
+            if _merchants[books[n]] = found.merchant_id then
+                ats[n] := greatest(ats[n], found.closed_until);
+            end if;
+        end loop;
     end loop;
 
     -- 2. The journals, in memory.
@@ -196,7 +219,8 @@ begin
             balance, version, last_at, opened_at
         )
         select _tenant_id, o.id, _merchants[o.book], _currencies[o.book], o.code, o.owner_id, o.parent_id, o.lot_class,
-            o.funder_id, o.expires_at, o.floor, o.ceiling, balances[existing + o.n], versions[existing + o.n], _now, _now
+            o.funder_id, o.expires_at, o.floor, o.ceiling, balances[existing + o.n], versions[existing + o.n],
+            ats[existing + o.n], _now
         from unnest(
             _opened, _opened_books, _codes, _owners, _parents, _classes, _funders, _expiries, _floors, _ceilings
         ) with ordinality as o (
@@ -222,7 +246,8 @@ begin
     where old.tenant_id = _tenant_id and old.id = any(_existing)
         and (old.version <> versions[array_position(_existing, old.id)] or old.held <> helds[array_position(_existing, old.id)]);
     insert into journals (tenant_id, id, merchant_id, currency, kind, cause_id, reverses_id, at, recorded_at)
-    select _tenant_id, j.id, _merchants[j.book], _currencies[j.book], j.kind, j.cause_id, j.reverses_id, _now, _recorded_at
+    select _tenant_id, j.id, _merchants[j.book], _currencies[j.book], j.kind, j.cause_id, j.reverses_id,
+        coalesce(dates[j.book], _now), _recorded_at
     from unnest(_journals, _kinds, _causes, _reverses, _books, verdicts) as j (id, kind, cause_id, reverses_id, book, verdict)
     where j.verdict = 'posted' and j.id is not null;
     insert into entries (
@@ -344,5 +369,34 @@ begin
         ),
         0
     );
+end
+$$;
+
+-- How many entries an account had before an instant, which is the version it stood at: found as the balance is.
+create or replace function ledger_version_before(_tenant_id uuid, _account_id uuid, _at timestamptz) returns bigint
+language plpgsql stable
+set search_path = public, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $$
+declare
+    low bigint := 0;
+    high bigint;
+    middle bigint;
+    middle_at timestamptz;
+begin
+    select coalesce(max(e.version), 0) into high from entries as e where e.tenant_id = _tenant_id and e.account_id = _account_id;
+    while low < high loop
+        middle := (low + high + 1) / 2;
+        select e.at into middle_at
+        from entries as e
+        where e.tenant_id = _tenant_id and e.account_id = _account_id and e.version = middle;
+        if middle_at < _at then
+            low := middle;
+        else
+            high := middle - 1;
+        end if;
+    end loop;
+    return low;
 end
 $$;

@@ -59,14 +59,76 @@ begin
 end
 $$;
 
--- Everything that issuing rewards must know, in one round trip and in the one order of locks: keys, recipients, accounts. Each
+-- What quotas bound the metrics of these partners at an instant, and how much of them is used: null where nobody has any. `_asked` is
+-- the most that the work may take. Far from a limit nothing is locked: the count at the work's end checks again. Whoever comes near
+-- one waits here for the others who do, and reads again what they left.
+create or replace function quotas_look(
+    _tenant_id uuid, _now timestamptz, _partners uuid[], _metrics text[], _asked bigint[], out agreed json
+)
+language plpgsql
+as $$
+declare
+    bound uuid[];
+    near uuid[];
+    lines json;
+    used json;
+begin
+    select array_agg(head.partner_id) into bound
+    from agreement_heads as head
+    where head.tenant_id = _tenant_id and head.partner_id = any(_partners);
+    if bound is null then
+        return;
+    end if;
+    for look in 1 .. 2 loop
+        select json_agg(json_build_array(u.id, u.used)),
+            array_agg(u.partner_id) filter (where u.used < u.most and u.used + wanted.asked > u.most - u.most / 16)
+        into used, near
+        from unnest(_partners, _metrics, _asked) as wanted (partner_id, metric, asked)
+        cross join lateral (
+            select running.id, running.partner_id, running.used, running.most
+            from quota_usage as running
+            where running.tenant_id = _tenant_id and running.partner_id = wanted.partner_id and running.period_end > _now
+                and running.metric = wanted.metric
+            offset 0  -- a fence: found by partner and period, whatever the statistics of a young table say
+        ) as u;
+        exit when near is null or look = 2;
+        perform 1
+        from agreement_heads as head
+        where head.tenant_id = _tenant_id and head.partner_id = any(near)
+        order by head.partner_id
+        for update;
+    end loop;
+    select json_agg(json_build_array(l.id, l.partner_id, l.metric, l.currency, l.period, l.time_zone, l.included, l.beyond, l.cap,
+        l.unit_price, l.per, l.price_currency)) into lines
+    from unnest(bound) as of_partner (id)
+    cross join lateral (
+        select t.version
+        from agreement_terms as t
+        where t.tenant_id = _tenant_id and t.partner_id = of_partner.id and t.effective_from <= _now
+        order by t.version desc
+        limit 1
+    ) as in_force
+    cross join lateral (
+        select q.id, q.partner_id, q.metric, q.currency, q.period, q.time_zone, q.included, q.beyond, q.cap, q.unit_price, q.per,
+            q.price_currency
+        from quota_lines as q
+        where q.tenant_id = _tenant_id and q.partner_id = of_partner.id and q.version = in_force.version
+        offset 0  -- a fence, as above
+    ) as l
+    where l.metric = any(_metrics);
+    agreed := json_build_array(lines, used);
+end
+$$;
+
+-- Everything that issuing rewards must know, in one round trip and in the one order of locks: keys, recipients, quotas, accounts. Each
 -- statement below a lock is a statement of its own, so that it sees what it waited for.
 create or replace function rewards_look(
     _tenant_id uuid, _now timestamptz, _real_now timestamptz, _operation text,
     _partners uuid[], _keys text[], _fingerprints bytea[], _resources uuid[],
     _indexes bytea[], _ids uuid[], _wrapped bytea[], _sealed bytea[], _merchants uuid[],
+    _givers uuid[], _metrics text[], _asked bigint[],
     out taken json, out recipient_indexes bytea[], out recipient_ids uuid[], out recipient_keys bytea[],
-    out merchants json, out wallets json, out waiting json, out accounts json
+    out merchants json, out wallets json, out waiting json, out accounts json, out quotas json
 )
 language plpgsql
 as $$
@@ -80,6 +142,8 @@ begin
     select array_agg(p.phone_index), array_agg(p.id), array_agg(p.key_wrapped)
     into recipient_indexes, recipient_ids, recipient_keys
     from recipients_lock(_tenant_id, _now, _indexes, _ids, _wrapped, _sealed) as p;
+
+    select q.agreed into quotas from quotas_look(_tenant_id, _now, _givers, _metrics, _asked) as q;
 
     select json_agg(row_to_json(m)), array_agg(
         case m.funding_mode when 'invoiced' then m.receivable_account_id else m.prefund_account_id end

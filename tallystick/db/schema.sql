@@ -38,6 +38,29 @@ WITH (fillfactor='80');
 
 ALTER TABLE ONLY public.accounts FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.agreement_heads (
+    tenant_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    version integer NOT NULL,
+    CONSTRAINT agreement_heads_version_check CHECK ((version >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY public.agreement_heads FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.agreement_terms (
+    tenant_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    version integer NOT NULL,
+    id uuid NOT NULL,
+    effective_from timestamp with time zone NOT NULL,
+    created_by uuid,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT agreement_terms_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE ONLY public.agreement_terms FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.agreements (
     id uuid NOT NULL,
     partner_id uuid NOT NULL,
@@ -48,6 +71,83 @@ CREATE TABLE public.agreements (
     CONSTRAINT agreements_status_check CHECK ((status = ANY (ARRAY['active'::text, 'ended'::text]))),
     CONSTRAINT agreements_visibility_check CHECK ((visibility = ANY (ARRAY['own'::text, 'programme'::text])))
 );
+
+CREATE TABLE public.book_closings (
+    tenant_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    closed_until timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY public.book_closings FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.breakage_runs (
+    tenant_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    number integer NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    rate_basis_points integer NOT NULL,
+    sold bigint NOT NULL,
+    redeemed bigint NOT NULL,
+    expired bigint NOT NULL,
+    unredeemed bigint NOT NULL,
+    contra_before bigint NOT NULL,
+    recognised bigint NOT NULL,
+    journal_id uuid,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT breakage_runs_check CHECK (((journal_id IS NOT NULL) = (recognised <> 0)))
+);
+
+ALTER TABLE ONLY public.breakage_runs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.breakage_terms (
+    tenant_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    effective_from timestamp with time zone NOT NULL,
+    rate_basis_points integer NOT NULL,
+    basis text NOT NULL,
+    partner_id uuid NOT NULL,
+    CONSTRAINT breakage_terms_basis_check CHECK ((basis <> ''::text)),
+    CONSTRAINT breakage_terms_rate_basis_points_check CHECK (((rate_basis_points >= 0) AND (rate_basis_points <= 9999)))
+);
+
+ALTER TABLE ONLY public.breakage_terms FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.card_canaries (
+    tenant_id uuid NOT NULL,
+    code_index bytea NOT NULL,
+    label text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.card_canaries FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.card_lookup_windows (
+    tenant_id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    tried integer DEFAULT 0 NOT NULL,
+    missed integer DEFAULT 0 NOT NULL,
+    blocked_until timestamp with time zone,
+    CONSTRAINT card_lookup_windows_missed_check CHECK ((missed >= 0)),
+    CONSTRAINT card_lookup_windows_tried_check CHECK ((tried >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY public.card_lookup_windows FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.card_pin_tries (
+    tenant_id uuid NOT NULL,
+    card_id uuid NOT NULL,
+    wrong integer DEFAULT 0 NOT NULL,
+    locks integer DEFAULT 0 NOT NULL,
+    locked_until timestamp with time zone,
+    CONSTRAINT card_pin_tries_locks_check CHECK ((locks >= 0)),
+    CONSTRAINT card_pin_tries_wrong_check CHECK ((wrong >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY public.card_pin_tries FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.client_secrets (
     id uuid NOT NULL,
@@ -78,6 +178,17 @@ CREATE TABLE public.clients (
     CONSTRAINT clients_status_check CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
 );
 
+CREATE TABLE public.customer_merges (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    into_customer_id uuid NOT NULL,
+    merged_at timestamp with time zone NOT NULL,
+    undone_at timestamp with time zone
+);
+
+ALTER TABLE ONLY public.customer_merges FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.customers (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -92,6 +203,7 @@ CREATE TABLE public.customers (
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    merged_into uuid,
     CONSTRAINT customers_status_check CHECK ((status = ANY (ARRAY['active'::text, 'merged'::text, 'erased'::text])))
 );
 
@@ -146,6 +258,188 @@ CREATE TABLE public.events_default (
     at timestamp with time zone CONSTRAINT events_at_not_null NOT NULL,
     document json CONSTRAINT events_document_not_null NOT NULL
 );
+
+CREATE TABLE public.gift_card_activities (
+    tenant_id uuid NOT NULL,
+    card_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    kind text NOT NULL,
+    amount bigint NOT NULL,
+    balance_after bigint NOT NULL,
+    reason text,
+    journal_id uuid,
+    cause_id uuid,
+    partner_id uuid,
+    request_id uuid,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT gift_card_activities_balance_after_check CHECK ((balance_after >= 0)),
+    CONSTRAINT gift_card_activities_kind_check CHECK ((kind ~ '^[a-z][a-z_]*$'::text)),
+    CONSTRAINT gift_card_activities_reason_check CHECK ((reason ~ '^[a-z][a-z_]*$'::text))
+);
+
+ALTER TABLE ONLY public.gift_card_activities FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.gift_card_adjustments (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    card_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    value_class text NOT NULL,
+    reason text NOT NULL,
+    status text NOT NULL,
+    asked_by uuid NOT NULL,
+    decided_by uuid,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    decided_at timestamp with time zone,
+    CONSTRAINT gift_card_adjustments_amount_check CHECK ((amount <> 0)),
+    CONSTRAINT gift_card_adjustments_check CHECK (((decided_at IS NULL) = (status = 'pending'::text))),
+    CONSTRAINT gift_card_adjustments_check1 CHECK (((decided_by IS NULL) = (status = 'pending'::text))),
+    CONSTRAINT gift_card_adjustments_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'rejected'::text]))),
+    CONSTRAINT gift_card_adjustments_value_class_check CHECK ((value_class = ANY (ARRAY['paid'::text, 'promotional'::text])))
+);
+
+ALTER TABLE ONLY public.gift_card_adjustments FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.gift_card_batches (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    status text NOT NULL,
+    total integer NOT NULL,
+    done integer DEFAULT 0 NOT NULL,
+    amount bigint NOT NULL,
+    currency character(3) NOT NULL,
+    value_class text NOT NULL,
+    activate boolean NOT NULL,
+    reloadable boolean NOT NULL,
+    pin boolean NOT NULL,
+    design_id uuid,
+    expires_at timestamp with time zone,
+    external_reference text,
+    error json,
+    activation text,
+    activated integer DEFAULT 0 NOT NULL,
+    activation_client_id uuid,
+    activation_request_id uuid,
+    activation_after uuid,
+    due_at timestamp with time zone,
+    downloaded_at timestamp with time zone,
+    download_until timestamp with time zone,
+    download_key bytea,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT gift_card_batches_activated_check CHECK ((activated >= 0)),
+    CONSTRAINT gift_card_batches_activation_check CHECK ((activation = ANY (ARRAY['running'::text, 'completed'::text]))),
+    CONSTRAINT gift_card_batches_amount_check CHECK ((amount > 0)),
+    CONSTRAINT gift_card_batches_check CHECK (((done >= 0) AND (done <= total))),
+    CONSTRAINT gift_card_batches_check1 CHECK (((error IS NOT NULL) = (status = 'paused'::text))),
+    CONSTRAINT gift_card_batches_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'running'::text, 'paused'::text, 'completed'::text, 'cancelled'::text]))),
+    CONSTRAINT gift_card_batches_total_check CHECK ((total > 0)),
+    CONSTRAINT gift_card_batches_value_class_check CHECK ((value_class = ANY (ARRAY['paid'::text, 'promotional'::text])))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY public.gift_card_batches FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.gift_card_charge_backs (
+    tenant_id uuid NOT NULL,
+    card_id uuid NOT NULL,
+    external_reference text,
+    paid bigint NOT NULL,
+    lost bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT gift_card_charge_backs_check CHECK (((lost >= 0) AND (lost <= paid))),
+    CONSTRAINT gift_card_charge_backs_paid_check CHECK ((paid > 0))
+)
+WITH (fillfactor='80');
+
+ALTER TABLE ONLY public.gift_card_charge_backs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.gift_card_deliveries (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    card_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    channel text NOT NULL,
+    content_sealed bytea,
+    deliver_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT gift_card_deliveries_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT gift_card_deliveries_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text]))),
+    CONSTRAINT gift_card_deliveries_check CHECK (((sent_at IS NULL) OR (cancelled_at IS NULL)))
+);
+
+ALTER TABLE ONLY public.gift_card_deliveries FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.gift_card_designs (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    name text NOT NULL,
+    image_url text,
+    background_colour text,
+    terms text,
+    status text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT gift_card_designs_status_check CHECK ((status = ANY (ARRAY['active'::text, 'retired'::text])))
+);
+
+ALTER TABLE ONLY public.gift_card_designs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.gift_cards (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    currency character(3) NOT NULL,
+    status text NOT NULL,
+    value_class text NOT NULL,
+    initial_amount bigint NOT NULL,
+    reloadable boolean NOT NULL,
+    code_index bytea NOT NULL,
+    code_sealed bytea NOT NULL,
+    code_tail text NOT NULL,
+    pin_digest bytea,
+    pin_sealed bytea,
+    design_id uuid,
+    batch_id uuid,
+    expires_at timestamp with time zone,
+    issued_at timestamp with time zone NOT NULL,
+    activated_at timestamp with time zone,
+    reveal_until timestamp with time zone,
+    first_revealed_at timestamp with time zone,
+    replaces uuid,
+    replaced_by uuid,
+    reason text,
+    external_reference text,
+    answer_sealed bytea,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT gift_cards_check CHECK (((pin_digest IS NULL) = (pin_sealed IS NULL))),
+    CONSTRAINT gift_cards_code_tail_check CHECK ((length(code_tail) = 4)),
+    CONSTRAINT gift_cards_initial_amount_check CHECK ((initial_amount >= 0)),
+    CONSTRAINT gift_cards_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'active'::text, 'frozen'::text, 'depleted'::text, 'expired'::text, 'cancelled'::text, 'replaced'::text]))),
+    CONSTRAINT gift_cards_value_class_check CHECK ((value_class = ANY (ARRAY['paid'::text, 'promotional'::text])))
+)
+WITH (fillfactor='85');
+
+ALTER TABLE ONLY public.gift_cards FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.heartbeats (
     name text NOT NULL,
@@ -207,6 +501,20 @@ CREATE TABLE public.journals (
 
 ALTER TABLE ONLY public.journals FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.lot_deadlines (
+    tenant_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    parent_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    code text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone,
+    announced_at timestamp with time zone
+)
+WITH (fillfactor='80');
+
+ALTER TABLE ONLY public.lot_deadlines FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.merchants (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -225,12 +533,15 @@ CREATE TABLE public.merchants (
     prefund_account_id uuid NOT NULL,
     cash_account_id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    region text,
+    value_days integer,
     CONSTRAINT merchants_claim_days_check CHECK (((claim_days >= 1) AND (claim_days <= 3650))),
     CONSTRAINT merchants_funding_mode_check CHECK ((funding_mode = ANY (ARRAY['invoiced'::text, 'prefunded'::text]))),
     CONSTRAINT merchants_name_check CHECK ((name <> ''::text)),
     CONSTRAINT merchants_phone_day_maximum_check CHECK ((phone_day_maximum > 0)),
     CONSTRAINT merchants_reward_maximum_check CHECK ((reward_maximum > 0)),
-    CONSTRAINT merchants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'closed'::text])))
+    CONSTRAINT merchants_status_check CHECK ((status = ANY (ARRAY['active'::text, 'closed'::text]))),
+    CONSTRAINT merchants_value_days_check CHECK (((value_days >= 1) AND (value_days <= 36500)))
 );
 
 ALTER TABLE ONLY public.merchants FORCE ROW LEVEL SECURITY;
@@ -255,6 +566,19 @@ CREATE TABLE public.messages (
 
 ALTER TABLE ONLY public.messages FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.operators (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    email text,
+    digest bytea NOT NULL,
+    tail text NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT operators_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT operators_status_check CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text])))
+);
+
 CREATE TABLE public.partners (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -263,6 +587,139 @@ CREATE TABLE public.partners (
     CONSTRAINT partners_name_check CHECK ((name <> ''::text)),
     CONSTRAINT partners_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])))
 );
+
+CREATE TABLE public.payment_intents (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    location_id text,
+    currency character(3) NOT NULL,
+    status text NOT NULL,
+    capture text NOT NULL,
+    allow_partial boolean NOT NULL,
+    amount bigint NOT NULL,
+    authorized_amount bigint NOT NULL,
+    authorized_tender bigint NOT NULL,
+    captured_amount bigint DEFAULT 0 NOT NULL,
+    captured_tender bigint DEFAULT 0 NOT NULL,
+    captured_discount bigint DEFAULT 0 NOT NULL,
+    refunded_amount bigint DEFAULT 0 NOT NULL,
+    refunded_tender bigint DEFAULT 0 NOT NULL,
+    refunded_discount bigint DEFAULT 0 NOT NULL,
+    external_reference text,
+    expires_at timestamp with time zone,
+    counted_on date,
+    answer_sealed bytea NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT payment_intents_amount_check CHECK ((amount > 0)),
+    CONSTRAINT payment_intents_capture_check CHECK ((capture = ANY (ARRAY['automatic'::text, 'manual'::text]))),
+    CONSTRAINT payment_intents_captured_discount_check CHECK ((captured_discount >= 0)),
+    CONSTRAINT payment_intents_captured_tender_check CHECK ((captured_tender >= 0)),
+    CONSTRAINT payment_intents_check CHECK (((authorized_amount >= 1) AND (authorized_amount <= amount))),
+    CONSTRAINT payment_intents_check1 CHECK (((authorized_tender >= 0) AND (authorized_tender <= authorized_amount))),
+    CONSTRAINT payment_intents_check2 CHECK (((captured_amount >= 0) AND (captured_amount <= authorized_amount))),
+    CONSTRAINT payment_intents_check3 CHECK (((refunded_amount >= 0) AND (refunded_amount <= captured_amount))),
+    CONSTRAINT payment_intents_check4 CHECK (((refunded_tender >= 0) AND (refunded_tender <= captured_tender))),
+    CONSTRAINT payment_intents_check5 CHECK (((refunded_discount >= 0) AND (refunded_discount <= captured_discount))),
+    CONSTRAINT payment_intents_check6 CHECK (((captured_tender + captured_discount) = captured_amount)),
+    CONSTRAINT payment_intents_check7 CHECK (((refunded_tender + refunded_discount) = refunded_amount)),
+    CONSTRAINT payment_intents_check8 CHECK (((expires_at IS NOT NULL) = (capture = 'manual'::text))),
+    CONSTRAINT payment_intents_status_check CHECK ((status = ANY (ARRAY['authorized'::text, 'captured'::text, 'refunded'::text, 'cancelled'::text, 'expired'::text])))
+)
+WITH (fillfactor='80');
+
+ALTER TABLE ONLY public.payment_intents FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.payment_parts (
+    tenant_id uuid NOT NULL,
+    intent_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    source_ordinal smallint NOT NULL,
+    account_id uuid NOT NULL,
+    lot_class text NOT NULL,
+    hold_id uuid,
+    amount bigint NOT NULL,
+    captured bigint DEFAULT 0 NOT NULL,
+    refunded bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT payment_parts_amount_check CHECK ((amount > 0)),
+    CONSTRAINT payment_parts_check CHECK (((captured >= 0) AND (captured <= amount))),
+    CONSTRAINT payment_parts_check1 CHECK (((refunded >= 0) AND (refunded <= captured))),
+    CONSTRAINT payment_parts_lot_class_check CHECK ((lot_class = ANY (ARRAY['paid'::text, 'promotional'::text, 'compensation'::text, 'refund'::text]))),
+    CONSTRAINT payment_parts_ordinal_check CHECK ((ordinal > 0))
+)
+WITH (fillfactor='80');
+
+ALTER TABLE ONLY public.payment_parts FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.payment_refunds (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    intent_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    tender bigint NOT NULL,
+    discount bigint NOT NULL,
+    reason text,
+    journal_id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT payment_refunds_amount_check CHECK ((amount > 0)),
+    CONSTRAINT payment_refunds_check CHECK (((tender + discount) = amount)),
+    CONSTRAINT payment_refunds_discount_check CHECK ((discount >= 0)),
+    CONSTRAINT payment_refunds_tender_check CHECK ((tender >= 0))
+);
+
+ALTER TABLE ONLY public.payment_refunds FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.payment_sources (
+    tenant_id uuid NOT NULL,
+    intent_id uuid NOT NULL,
+    ordinal smallint NOT NULL,
+    kind text NOT NULL,
+    source_id uuid NOT NULL,
+    asked_amount bigint,
+    authorized_amount bigint NOT NULL,
+    counted_on date,
+    CONSTRAINT payment_sources_asked_amount_check CHECK ((asked_amount > 0)),
+    CONSTRAINT payment_sources_authorized_amount_check CHECK ((authorized_amount >= 0)),
+    CONSTRAINT payment_sources_kind_check CHECK ((kind = ANY (ARRAY['wallet'::text, 'giftCard'::text]))),
+    CONSTRAINT payment_sources_ordinal_check CHECK (((ordinal >= 1) AND (ordinal <= 10)))
+)
+WITH (fillfactor='90');
+
+ALTER TABLE ONLY public.payment_sources FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.periods (
+    tenant_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    number integer NOT NULL,
+    id uuid NOT NULL,
+    currency character(3) NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    partner_id uuid NOT NULL,
+    closed_by uuid NOT NULL,
+    request_id uuid NOT NULL,
+    due_at timestamp with time zone,
+    fenced_at timestamp with time zone,
+    cut bigint,
+    entries bigint,
+    sums jsonb,
+    digest bytea,
+    sealed_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT periods_check CHECK ((starts_at < ends_at)),
+    CONSTRAINT periods_check1 CHECK (((due_at IS NULL) = (status = 'closed'::text))),
+    CONSTRAINT periods_check2 CHECK (((status = 'closing'::text) OR ((fenced_at IS NOT NULL) AND (entries IS NOT NULL) AND (sums IS NOT NULL) AND (digest IS NOT NULL) AND (sealed_at IS NOT NULL) AND (closed_at IS NOT NULL)))),
+    CONSTRAINT periods_entries_check CHECK ((entries >= 0)),
+    CONSTRAINT periods_number_check CHECK ((number > 0)),
+    CONSTRAINT periods_status_check CHECK ((status = ANY (ARRAY['closing'::text, 'closed'::text])))
+);
+
+ALTER TABLE ONLY public.periods FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.phone_codes (
     tenant_id uuid NOT NULL,
@@ -285,6 +742,64 @@ CREATE TABLE public.programmes (
     CONSTRAINT programmes_name_check CHECK ((name <> ''::text))
 );
 
+CREATE TABLE public.quota_lines (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    version integer NOT NULL,
+    metric text NOT NULL,
+    currency character(3),
+    period text NOT NULL,
+    time_zone text NOT NULL,
+    included bigint NOT NULL,
+    beyond text NOT NULL,
+    cap bigint,
+    unit_price bigint,
+    per bigint,
+    price_currency character(3),
+    CONSTRAINT quota_lines_beyond_check CHECK ((beyond = ANY (ARRAY['block'::text, 'allow'::text, 'notify'::text]))),
+    CONSTRAINT quota_lines_check CHECK (((currency IS NOT NULL) = (metric = ANY (ARRAY['giftCards.value'::text, 'rewards.value'::text])))),
+    CONSTRAINT quota_lines_check1 CHECK (((cap IS NULL) OR ((beyond = 'allow'::text) AND (cap > included)))),
+    CONSTRAINT quota_lines_check2 CHECK (((beyond = 'allow'::text) = (unit_price IS NOT NULL))),
+    CONSTRAINT quota_lines_check3 CHECK (((beyond = 'allow'::text) = (per IS NOT NULL))),
+    CONSTRAINT quota_lines_check4 CHECK (((beyond = 'allow'::text) = (price_currency IS NOT NULL))),
+    CONSTRAINT quota_lines_included_check CHECK ((included >= 0)),
+    CONSTRAINT quota_lines_metric_check CHECK ((metric = ANY (ARRAY['giftCards.count'::text, 'giftCards.value'::text, 'rewards.value'::text, 'transactions.count'::text]))),
+    CONSTRAINT quota_lines_per_check CHECK ((per > 0)),
+    CONSTRAINT quota_lines_period_check CHECK ((period = ANY (ARRAY['day'::text, 'week'::text, 'month'::text, 'quarter'::text, 'year'::text]))),
+    CONSTRAINT quota_lines_unit_price_check CHECK ((unit_price >= 0))
+);
+
+ALTER TABLE ONLY public.quota_lines FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.quota_usage (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    line_id uuid NOT NULL,
+    metric text NOT NULL,
+    currency character(3),
+    period text NOT NULL,
+    time_zone text NOT NULL,
+    period_start timestamp with time zone NOT NULL,
+    period_end timestamp with time zone NOT NULL,
+    included bigint NOT NULL,
+    most bigint NOT NULL,
+    used bigint NOT NULL,
+    refused bigint NOT NULL,
+    tell_at timestamp with time zone,
+    warned_80_at timestamp with time zone,
+    warned_100_at timestamp with time zone,
+    exceeded_at timestamp with time zone,
+    version integer DEFAULT 0 NOT NULL,
+    CONSTRAINT quota_usage_check CHECK ((period_start < period_end)),
+    CONSTRAINT quota_usage_refused_check CHECK ((refused >= 0)),
+    CONSTRAINT quota_usage_used_check CHECK ((used >= 0))
+)
+WITH (fillfactor='20');
+
+ALTER TABLE ONLY public.quota_usage FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.rate_limits (
     client_id uuid NOT NULL,
     arrival_at timestamp with time zone NOT NULL
@@ -301,6 +816,52 @@ CREATE TABLE public.recipients (
 );
 
 ALTER TABLE ONLY public.recipients FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.report_parts (
+    tenant_id uuid NOT NULL,
+    report_id uuid NOT NULL,
+    part integer NOT NULL,
+    content bytea NOT NULL,
+    CONSTRAINT report_parts_part_check CHECK ((part > 0))
+);
+
+ALTER TABLE ONLY public.report_parts FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.reports (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    kind text NOT NULL,
+    status text NOT NULL,
+    from_at timestamp with time zone,
+    to_at timestamp with time zone,
+    from_version bigint,
+    to_version bigint,
+    dormant_months integer,
+    final boolean,
+    row_count bigint,
+    byte_count bigint,
+    digest bytea,
+    figures json,
+    due_at timestamp with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT reports_byte_count_check CHECK ((byte_count >= 0)),
+    CONSTRAINT reports_check CHECK ((to_version >= from_version)),
+    CONSTRAINT reports_check1 CHECK (((due_at IS NOT NULL) = (status = ANY (ARRAY['accepted'::text, 'running'::text])))),
+    CONSTRAINT reports_check2 CHECK (((digest IS NOT NULL) = (status = 'completed'::text))),
+    CONSTRAINT reports_dormant_months_check CHECK (((dormant_months >= 1) AND (dormant_months <= 600))),
+    CONSTRAINT reports_from_version_check CHECK ((from_version >= 0)),
+    CONSTRAINT reports_kind_check CHECK ((kind = ANY (ARRAY['liability'::text, 'breakage'::text, 'settlement'::text, 'aging'::text, 'dormancy'::text, 'reconciliation'::text]))),
+    CONSTRAINT reports_row_count_check CHECK ((row_count >= 0)),
+    CONSTRAINT reports_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'running'::text, 'completed'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY public.reports FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.request_log (
     tenant_id uuid NOT NULL,
@@ -391,6 +952,7 @@ CREATE TABLE public.rewards (
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    announced_at timestamp with time zone,
     CONSTRAINT rewards_amount_check CHECK ((amount > 0)),
     CONSTRAINT rewards_check CHECK (((reversed_amount >= 0) AND (reversed_amount <= amount))),
     CONSTRAINT rewards_check1 CHECK (((wallet_id IS NOT NULL) = (status = ANY (ARRAY['Credited'::text, 'Claimed'::text])))),
@@ -401,6 +963,51 @@ CREATE TABLE public.rewards (
 WITH (fillfactor='90');
 
 ALTER TABLE ONLY public.rewards FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.spending_days (
+    tenant_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    day date NOT NULL,
+    count integer DEFAULT 0 NOT NULL,
+    amount bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT spending_days_amount_check CHECK ((amount >= 0)),
+    CONSTRAINT spending_days_count_check CHECK ((count >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY public.spending_days FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.spending_terms (
+    tenant_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    payment_minimum bigint,
+    payment_maximum bigint,
+    wallet_day_maximum bigint,
+    wallet_day_count integer,
+    card_day_maximum bigint,
+    card_day_count integer,
+    merchant_day_maximum bigint,
+    card_maximum bigint,
+    adjust_maximum bigint,
+    authorization_days integer DEFAULT 7 NOT NULL,
+    refund_grace_days integer DEFAULT 30 NOT NULL,
+    expiry_notice_days integer DEFAULT 14 NOT NULL,
+    member_code_pays boolean DEFAULT false NOT NULL,
+    CONSTRAINT spending_terms_adjust_maximum_check CHECK ((adjust_maximum >= 0)),
+    CONSTRAINT spending_terms_authorization_days_check CHECK (((authorization_days >= 1) AND (authorization_days <= 365))),
+    CONSTRAINT spending_terms_card_day_count_check CHECK ((card_day_count > 0)),
+    CONSTRAINT spending_terms_card_day_maximum_check CHECK ((card_day_maximum > 0)),
+    CONSTRAINT spending_terms_card_maximum_check CHECK ((card_maximum > 0)),
+    CONSTRAINT spending_terms_expiry_notice_days_check CHECK (((expiry_notice_days >= 1) AND (expiry_notice_days <= 365))),
+    CONSTRAINT spending_terms_merchant_day_maximum_check CHECK ((merchant_day_maximum > 0)),
+    CONSTRAINT spending_terms_payment_maximum_check CHECK ((payment_maximum > 0)),
+    CONSTRAINT spending_terms_payment_minimum_check CHECK ((payment_minimum > 0)),
+    CONSTRAINT spending_terms_refund_grace_days_check CHECK (((refund_grace_days >= 1) AND (refund_grace_days <= 3650))),
+    CONSTRAINT spending_terms_wallet_day_count_check CHECK ((wallet_day_count > 0)),
+    CONSTRAINT spending_terms_wallet_day_maximum_check CHECK ((wallet_day_maximum > 0))
+);
+
+ALTER TABLE ONLY public.spending_terms FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.tenant_heads (
     tenant_id uuid NOT NULL,
@@ -420,6 +1027,30 @@ CREATE TABLE public.tenants (
     CONSTRAINT tenants_clock_offset_check CHECK ((clock_offset >= '00:00:00'::interval)),
     CONSTRAINT tenants_environment_check CHECK ((environment = ANY (ARRAY['sandbox'::text, 'production'::text])))
 );
+
+CREATE TABLE public.till_codes (
+    tenant_id uuid NOT NULL,
+    code_index bytea NOT NULL,
+    wallet_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone
+);
+
+ALTER TABLE ONLY public.till_codes FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.till_references (
+    tenant_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    reference text NOT NULL,
+    intent_id uuid,
+    reversed_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT till_references_check CHECK (((intent_id IS NOT NULL) OR (reversed_at IS NOT NULL)))
+)
+WITH (fillfactor='90');
+
+ALTER TABLE ONLY public.till_references FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.unknown_requests (
     at timestamp with time zone NOT NULL,
@@ -442,6 +1073,30 @@ CREATE TABLE public.unknown_requests_default (
     latency_us integer
 );
 
+CREATE TABLE public.wallet_merges (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_merge_id uuid NOT NULL,
+    wallet_id uuid NOT NULL,
+    into_wallet_id uuid NOT NULL,
+    status_before text NOT NULL,
+    journal_id uuid,
+    from_lots uuid[] NOT NULL,
+    into_lots uuid[] NOT NULL,
+    amounts bigint[] NOT NULL,
+    owed bigint NOT NULL,
+    undo_journal_id uuid,
+    returned bigint,
+    owed_returned bigint,
+    CONSTRAINT wallet_merges_check CHECK (((owed_returned >= 0) AND (owed_returned <= owed))),
+    CONSTRAINT wallet_merges_check1 CHECK (((cardinality(from_lots) = cardinality(into_lots)) AND (cardinality(from_lots) = cardinality(amounts)))),
+    CONSTRAINT wallet_merges_owed_check CHECK ((owed >= 0)),
+    CONSTRAINT wallet_merges_returned_check CHECK ((returned >= 0)),
+    CONSTRAINT wallet_merges_status_before_check CHECK ((status_before = ANY (ARRAY['pending'::text, 'active'::text, 'closing'::text])))
+);
+
+ALTER TABLE ONLY public.wallet_merges FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.wallets (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -454,6 +1109,7 @@ CREATE TABLE public.wallets (
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    merged_into uuid,
     CONSTRAINT wallets_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'active'::text, 'suspended'::text, 'closing'::text, 'closed'::text])))
 );
 
@@ -471,11 +1127,35 @@ ALTER TABLE ONLY public.access_tokens
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY public.agreement_heads
+    ADD CONSTRAINT agreement_heads_pkey PRIMARY KEY (tenant_id, partner_id);
+
+ALTER TABLE ONLY public.agreement_terms
+    ADD CONSTRAINT agreement_terms_pkey PRIMARY KEY (tenant_id, partner_id, version);
+
 ALTER TABLE ONLY public.agreements
     ADD CONSTRAINT agreements_partner_id_programme_id_key UNIQUE (partner_id, programme_id);
 
 ALTER TABLE ONLY public.agreements
     ADD CONSTRAINT agreements_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.book_closings
+    ADD CONSTRAINT book_closings_pkey PRIMARY KEY (tenant_id, merchant_id);
+
+ALTER TABLE ONLY public.breakage_runs
+    ADD CONSTRAINT breakage_runs_pkey PRIMARY KEY (tenant_id, merchant_id, number);
+
+ALTER TABLE ONLY public.breakage_terms
+    ADD CONSTRAINT breakage_terms_pkey PRIMARY KEY (tenant_id, merchant_id, effective_from);
+
+ALTER TABLE ONLY public.card_canaries
+    ADD CONSTRAINT card_canaries_pkey PRIMARY KEY (tenant_id, code_index);
+
+ALTER TABLE ONLY public.card_lookup_windows
+    ADD CONSTRAINT card_lookup_windows_pkey PRIMARY KEY (tenant_id, client_id);
+
+ALTER TABLE ONLY public.card_pin_tries
+    ADD CONSTRAINT card_pin_tries_pkey PRIMARY KEY (tenant_id, card_id);
 
 ALTER TABLE ONLY public.client_secrets
     ADD CONSTRAINT client_secrets_digest_key UNIQUE (digest);
@@ -485,6 +1165,9 @@ ALTER TABLE ONLY public.client_secrets
 
 ALTER TABLE ONLY public.clients
     ADD CONSTRAINT clients_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.customer_merges
+    ADD CONSTRAINT customer_merges_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY public.customers
     ADD CONSTRAINT customers_pkey PRIMARY KEY (tenant_id, id);
@@ -497,6 +1180,27 @@ ALTER TABLE ONLY public.events
 
 ALTER TABLE ONLY public.events_default
     ADD CONSTRAINT events_default_pkey PRIMARY KEY (tenant_id, "position", recorded_at);
+
+ALTER TABLE ONLY public.gift_card_activities
+    ADD CONSTRAINT gift_card_activities_pkey PRIMARY KEY (tenant_id, card_id, sequence);
+
+ALTER TABLE ONLY public.gift_card_adjustments
+    ADD CONSTRAINT gift_card_adjustments_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY public.gift_card_batches
+    ADD CONSTRAINT gift_card_batches_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY public.gift_card_charge_backs
+    ADD CONSTRAINT gift_card_charge_backs_pkey PRIMARY KEY (tenant_id, card_id);
+
+ALTER TABLE ONLY public.gift_card_deliveries
+    ADD CONSTRAINT gift_card_deliveries_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY public.gift_card_designs
+    ADD CONSTRAINT gift_card_designs_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY public.gift_cards
+    ADD CONSTRAINT gift_cards_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY public.heartbeats
     ADD CONSTRAINT heartbeats_pkey PRIMARY KEY (name);
@@ -513,14 +1217,38 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.journals
     ADD CONSTRAINT journals_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY public.lot_deadlines
+    ADD CONSTRAINT lot_deadlines_pkey PRIMARY KEY (tenant_id, account_id);
+
 ALTER TABLE ONLY public.merchants
     ADD CONSTRAINT merchants_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY public.operators
+    ADD CONSTRAINT operators_digest_key UNIQUE (digest);
+
+ALTER TABLE ONLY public.operators
+    ADD CONSTRAINT operators_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.partners
     ADD CONSTRAINT partners_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.payment_intents
+    ADD CONSTRAINT payment_intents_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY public.payment_parts
+    ADD CONSTRAINT payment_parts_pkey PRIMARY KEY (tenant_id, intent_id, ordinal);
+
+ALTER TABLE ONLY public.payment_refunds
+    ADD CONSTRAINT payment_refunds_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY public.payment_sources
+    ADD CONSTRAINT payment_sources_pkey PRIMARY KEY (tenant_id, intent_id, ordinal);
+
+ALTER TABLE ONLY public.periods
+    ADD CONSTRAINT periods_pkey PRIMARY KEY (tenant_id, merchant_id, number);
 
 ALTER TABLE ONLY public.phone_codes
     ADD CONSTRAINT phone_codes_pkey PRIMARY KEY (tenant_id, id);
@@ -528,11 +1256,23 @@ ALTER TABLE ONLY public.phone_codes
 ALTER TABLE ONLY public.programmes
     ADD CONSTRAINT programmes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.quota_lines
+    ADD CONSTRAINT quota_lines_pkey PRIMARY KEY (tenant_id, partner_id, version, id);
+
+ALTER TABLE ONLY public.quota_usage
+    ADD CONSTRAINT quota_usage_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (client_id);
 
 ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_pkey PRIMARY KEY (tenant_id, phone_index);
+
+ALTER TABLE ONLY public.report_parts
+    ADD CONSTRAINT report_parts_pkey PRIMARY KEY (tenant_id, report_id, part);
+
+ALTER TABLE ONLY public.reports
+    ADD CONSTRAINT reports_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY public.request_log
     ADD CONSTRAINT request_log_pkey PRIMARY KEY (tenant_id, at, id);
@@ -549,6 +1289,12 @@ ALTER TABLE ONLY public.reward_batches
 ALTER TABLE ONLY public.rewards
     ADD CONSTRAINT rewards_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY public.spending_days
+    ADD CONSTRAINT spending_days_pkey PRIMARY KEY (tenant_id, subject_id, day);
+
+ALTER TABLE ONLY public.spending_terms
+    ADD CONSTRAINT spending_terms_pkey PRIMARY KEY (tenant_id, merchant_id);
+
 ALTER TABLE ONLY public.tenant_heads
     ADD CONSTRAINT tenant_heads_pkey PRIMARY KEY (tenant_id);
 
@@ -558,11 +1304,20 @@ ALTER TABLE ONLY public.tenants
 ALTER TABLE ONLY public.tenants
     ADD CONSTRAINT tenants_programme_id_environment_key UNIQUE (programme_id, environment);
 
+ALTER TABLE ONLY public.till_codes
+    ADD CONSTRAINT till_codes_pkey PRIMARY KEY (tenant_id, code_index);
+
+ALTER TABLE ONLY public.till_references
+    ADD CONSTRAINT till_references_pkey PRIMARY KEY (tenant_id, partner_id, merchant_id, reference);
+
 ALTER TABLE ONLY public.unknown_requests
     ADD CONSTRAINT unknown_requests_pkey PRIMARY KEY (at, id);
 
 ALTER TABLE ONLY public.unknown_requests_default
     ADD CONSTRAINT unknown_requests_default_pkey PRIMARY KEY (at, id);
+
+ALTER TABLE ONLY public.wallet_merges
+    ADD CONSTRAINT wallet_merges_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY public.wallets
     ADD CONSTRAINT wallets_pkey PRIMARY KEY (tenant_id, id);
@@ -572,6 +1327,8 @@ CREATE INDEX access_tokens_by_expiry ON public.access_tokens USING btree (expire
 CREATE INDEX accounts_by_parent ON public.accounts USING btree (tenant_id, parent_id) WHERE (parent_id IS NOT NULL);
 
 CREATE INDEX client_secrets_of_client ON public.client_secrets USING btree (client_id);
+
+CREATE UNIQUE INDEX customer_merges_open ON public.customer_merges USING btree (tenant_id, customer_id) WHERE (undone_at IS NULL);
 
 CREATE UNIQUE INDEX customers_by_external_id ON public.customers USING btree (tenant_id, partner_id, external_id) WHERE (external_id IS NOT NULL);
 
@@ -583,19 +1340,73 @@ CREATE INDEX events_about ON ONLY public.events USING btree (tenant_id, subject_
 
 CREATE INDEX events_default_tenant_id_subject_id_sequence_idx ON public.events_default USING btree (tenant_id, subject_id, sequence);
 
+CREATE INDEX gift_card_adjustments_newest ON public.gift_card_adjustments USING btree (tenant_id, created_at DESC, id DESC);
+
+CREATE INDEX gift_card_adjustments_of_card ON public.gift_card_adjustments USING btree (tenant_id, card_id, created_at DESC, id DESC);
+
+CREATE INDEX gift_card_batches_due ON public.gift_card_batches USING btree (due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX gift_card_batches_newest ON public.gift_card_batches USING btree (tenant_id, created_at DESC, id DESC);
+
+CREATE INDEX gift_card_deliveries_due ON public.gift_card_deliveries USING btree (tenant_id, deliver_at) WHERE ((sent_at IS NULL) AND (cancelled_at IS NULL));
+
+CREATE INDEX gift_card_deliveries_of_card ON public.gift_card_deliveries USING btree (tenant_id, card_id, id);
+
+CREATE INDEX gift_card_designs_newest ON public.gift_card_designs USING btree (tenant_id, created_at DESC, id DESC);
+
+CREATE UNIQUE INDEX gift_cards_by_code ON public.gift_cards USING btree (tenant_id, code_index);
+
+CREATE INDEX gift_cards_by_expiry ON public.gift_cards USING btree (tenant_id, expires_at) WHERE ((expires_at IS NOT NULL) AND (status = ANY (ARRAY['pending'::text, 'active'::text, 'frozen'::text, 'depleted'::text])));
+
+CREATE INDEX gift_cards_by_reference ON public.gift_cards USING btree (tenant_id, external_reference) WHERE (external_reference IS NOT NULL);
+
+CREATE INDEX gift_cards_newest ON public.gift_cards USING btree (tenant_id, created_at DESC, id DESC);
+
+CREATE INDEX gift_cards_of_batch ON public.gift_cards USING btree (tenant_id, batch_id, id) WHERE (batch_id IS NOT NULL);
+
 CREATE INDEX holds_by_expiry ON public.holds USING btree (tenant_id, expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX holds_of_account ON public.holds USING btree (tenant_id, account_id);
+
+CREATE INDEX lot_deadlines_due ON public.lot_deadlines USING btree (tenant_id, code, due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX lot_deadlines_of_merchant ON public.lot_deadlines USING btree (tenant_id, code, merchant_id, expires_at) WHERE (announced_at IS NULL);
+
+CREATE INDEX lot_deadlines_to_announce ON public.lot_deadlines USING btree (tenant_id, code, expires_at) WHERE (announced_at IS NULL);
 
 CREATE INDEX messages_by_time ON public.messages USING btree (tenant_id, created_at DESC, id DESC);
 
 CREATE INDEX messages_due ON public.messages USING btree (channel, due_at) WHERE ((due_at IS NOT NULL) AND (sent_at IS NULL) AND (failed_at IS NULL));
 
+CREATE INDEX payment_intents_by_deadline ON public.payment_intents USING btree (tenant_id, expires_at) WHERE ((status = 'authorized'::text) AND (expires_at IS NOT NULL));
+
+CREATE INDEX payment_intents_by_reference ON public.payment_intents USING btree (tenant_id, external_reference) WHERE (external_reference IS NOT NULL);
+
+CREATE INDEX payment_intents_of_merchant ON public.payment_intents USING btree (tenant_id, merchant_id, created_at DESC, id DESC);
+
+CREATE INDEX payment_intents_of_partner ON public.payment_intents USING btree (tenant_id, partner_id, created_at DESC, id DESC);
+
+CREATE INDEX payment_refunds_of_intent ON public.payment_refunds USING btree (tenant_id, intent_id, id);
+
+CREATE INDEX payment_sources_of_source ON public.payment_sources USING btree (tenant_id, source_id, intent_id);
+
+CREATE UNIQUE INDEX periods_by_id ON public.periods USING btree (tenant_id, id);
+
+CREATE INDEX periods_due ON public.periods USING btree (tenant_id, due_at) WHERE (due_at IS NOT NULL);
+
 CREATE INDEX phone_codes_of_customer ON public.phone_codes USING btree (tenant_id, customer_id, created_at DESC);
 
 CREATE INDEX phone_codes_of_recipient ON public.phone_codes USING btree (tenant_id, recipient_id, created_at DESC);
 
+CREATE INDEX quota_usage_of_partner ON public.quota_usage USING btree (tenant_id, partner_id, period_end);
+
+CREATE INDEX quota_usage_to_tell ON public.quota_usage USING btree (tenant_id, tell_at) WHERE (tell_at IS NOT NULL);
+
 CREATE UNIQUE INDEX recipients_by_id ON public.recipients USING btree (tenant_id, id);
+
+CREATE INDEX reports_due ON public.reports USING btree (tenant_id, due_at) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX reports_of_partner ON public.reports USING btree (tenant_id, partner_id, created_at DESC, id DESC);
 
 CREATE INDEX reward_batches_due ON public.reward_batches USING btree (due_at) WHERE (due_at IS NOT NULL);
 
@@ -607,7 +1418,17 @@ CREATE INDEX rewards_of_batch ON public.rewards USING btree (tenant_id, batch_id
 
 CREATE INDEX rewards_of_recipient ON public.rewards USING btree (tenant_id, recipient_id, created_at DESC, id DESC);
 
+CREATE INDEX rewards_to_announce ON public.rewards USING btree (tenant_id, merchant_id, claim_expires_at) WHERE ((status = 'Created'::text) AND (announced_at IS NULL));
+
 CREATE INDEX rewards_waiting ON public.rewards USING btree (tenant_id, recipient_id) WHERE (status = 'Created'::text);
+
+CREATE INDEX spending_terms_by_notice ON public.spending_terms USING btree (tenant_id, expiry_notice_days);
+
+CREATE INDEX till_codes_by_expiry ON public.till_codes USING btree (tenant_id, expires_at);
+
+CREATE INDEX till_codes_of_wallet ON public.till_codes USING btree (tenant_id, wallet_id, expires_at);
+
+CREATE INDEX wallet_merges_of_customer ON public.wallet_merges USING btree (tenant_id, customer_merge_id);
 
 CREATE INDEX wallets_of_customer ON public.wallets USING btree (tenant_id, customer_id, merchant_id);
 
@@ -645,13 +1466,49 @@ ALTER TABLE ONLY public.tenants
 
 ALTER TABLE public.accounts ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.agreement_heads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.agreement_terms ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY auditor_reads ON public.accounts FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.agreement_heads FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.agreement_terms FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.book_closings FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.breakage_runs FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.breakage_terms FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.card_canaries FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.card_lookup_windows FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.card_pin_tries FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.customer_merges FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.customers FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.entries FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.events FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.gift_card_activities FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.gift_card_adjustments FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.gift_card_batches FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.gift_card_charge_backs FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.gift_card_deliveries FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.gift_card_designs FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.gift_cards FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.hold_resolutions FOR SELECT TO tallystick_auditor USING (true);
 
@@ -661,13 +1518,33 @@ CREATE POLICY auditor_reads ON public.idempotency_keys FOR SELECT TO tallystick_
 
 CREATE POLICY auditor_reads ON public.journals FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.lot_deadlines FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.merchants FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.messages FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.payment_intents FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.payment_parts FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.payment_refunds FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.payment_sources FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.periods FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.phone_codes FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.quota_lines FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.quota_usage FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.recipients FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.report_parts FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.reports FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.request_log FOR SELECT TO tallystick_auditor USING (true);
 
@@ -677,15 +1554,53 @@ CREATE POLICY auditor_reads ON public.reward_batches FOR SELECT TO tallystick_au
 
 CREATE POLICY auditor_reads ON public.rewards FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.spending_days FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.spending_terms FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.tenant_heads FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.till_codes FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.till_references FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.wallet_merges FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.wallets FOR SELECT TO tallystick_auditor USING (true);
+
+ALTER TABLE public.book_closings ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.breakage_runs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.breakage_terms ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.card_canaries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.card_lookup_windows ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.card_pin_tries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.customer_merges ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.entries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gift_card_activities ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gift_card_adjustments ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gift_card_batches ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gift_card_charge_backs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gift_card_deliveries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gift_card_designs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.gift_cards ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.hold_resolutions ENABLE ROW LEVEL SECURITY;
 
@@ -695,17 +1610,51 @@ ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.journals ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.lot_deadlines ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.merchants ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY own_tenant ON public.accounts TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.agreement_heads TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.agreement_terms TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.book_closings TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.breakage_runs TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.breakage_terms TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.card_canaries TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.card_lookup_windows TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.card_pin_tries TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.customer_merges TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY own_tenant ON public.customers TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.entries TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.events TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.gift_card_activities TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.gift_card_adjustments TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.gift_card_batches TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.gift_card_charge_backs TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.gift_card_deliveries TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.gift_card_designs TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.gift_cards TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.hold_resolutions TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -715,13 +1664,33 @@ CREATE POLICY own_tenant ON public.idempotency_keys TO tallystick_app USING ((te
 
 CREATE POLICY own_tenant ON public.journals TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.lot_deadlines TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY own_tenant ON public.merchants TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.messages TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.payment_intents TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.payment_parts TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.payment_refunds TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.payment_sources TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.periods TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY own_tenant ON public.phone_codes TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.quota_lines TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.quota_usage TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY own_tenant ON public.recipients TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.report_parts TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.reports TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.request_log TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -731,13 +1700,41 @@ CREATE POLICY own_tenant ON public.reward_batches TO tallystick_app USING ((tena
 
 CREATE POLICY own_tenant ON public.rewards TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.spending_days TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.spending_terms TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY own_tenant ON public.tenant_heads TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.till_codes TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.till_references TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.wallet_merges TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.wallets TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+ALTER TABLE public.payment_intents ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.payment_parts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.payment_refunds ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.payment_sources ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.periods ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.phone_codes ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.quota_lines ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.quota_usage ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.recipients ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.report_parts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.reports ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.request_log ENABLE ROW LEVEL SECURITY;
 
@@ -747,7 +1744,17 @@ ALTER TABLE public.reward_batches ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.rewards ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.spending_days ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.spending_terms ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.tenant_heads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.till_codes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.till_references ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.wallet_merges ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.wallets ENABLE ROW LEVEL SECURITY;
 
@@ -757,14 +1764,41 @@ GRANT SELECT ON TABLE public.access_tokens TO tallystick_auditor;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO tallystick_app;
 GRANT SELECT ON TABLE public.accounts TO tallystick_auditor;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.agreement_heads TO tallystick_app;
+GRANT SELECT ON TABLE public.agreement_heads TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.agreement_terms TO tallystick_app;
+GRANT SELECT ON TABLE public.agreement_terms TO tallystick_auditor;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.agreements TO tallystick_app;
 GRANT SELECT ON TABLE public.agreements TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.book_closings TO tallystick_app;
+GRANT SELECT ON TABLE public.book_closings TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.breakage_runs TO tallystick_app;
+GRANT SELECT ON TABLE public.breakage_runs TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.breakage_terms TO tallystick_app;
+GRANT SELECT ON TABLE public.breakage_terms TO tallystick_auditor;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.card_canaries TO tallystick_app;
+GRANT SELECT ON TABLE public.card_canaries TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.card_lookup_windows TO tallystick_app;
+GRANT SELECT ON TABLE public.card_lookup_windows TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.card_pin_tries TO tallystick_app;
+GRANT SELECT ON TABLE public.card_pin_tries TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.client_secrets TO tallystick_app;
 GRANT SELECT ON TABLE public.client_secrets TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.clients TO tallystick_app;
 GRANT SELECT ON TABLE public.clients TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.customer_merges TO tallystick_app;
+GRANT SELECT ON TABLE public.customer_merges TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.customers TO tallystick_app;
 GRANT SELECT ON TABLE public.customers TO tallystick_auditor;
@@ -774,6 +1808,27 @@ GRANT SELECT ON TABLE public.entries TO tallystick_auditor;
 
 GRANT SELECT,INSERT ON TABLE public.events TO tallystick_app;
 GRANT SELECT ON TABLE public.events TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.gift_card_activities TO tallystick_app;
+GRANT SELECT ON TABLE public.gift_card_activities TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gift_card_adjustments TO tallystick_app;
+GRANT SELECT ON TABLE public.gift_card_adjustments TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gift_card_batches TO tallystick_app;
+GRANT SELECT ON TABLE public.gift_card_batches TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gift_card_charge_backs TO tallystick_app;
+GRANT SELECT ON TABLE public.gift_card_charge_backs TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gift_card_deliveries TO tallystick_app;
+GRANT SELECT ON TABLE public.gift_card_deliveries TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gift_card_designs TO tallystick_app;
+GRANT SELECT ON TABLE public.gift_card_designs TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gift_cards TO tallystick_app;
+GRANT SELECT ON TABLE public.gift_cards TO tallystick_auditor;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.heartbeats TO tallystick_app;
 GRANT SELECT ON TABLE public.heartbeats TO tallystick_auditor;
@@ -790,14 +1845,35 @@ GRANT SELECT ON TABLE public.idempotency_keys TO tallystick_auditor;
 GRANT SELECT,INSERT ON TABLE public.journals TO tallystick_app;
 GRANT SELECT ON TABLE public.journals TO tallystick_auditor;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.lot_deadlines TO tallystick_app;
+GRANT SELECT ON TABLE public.lot_deadlines TO tallystick_auditor;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.merchants TO tallystick_app;
 GRANT SELECT ON TABLE public.merchants TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO tallystick_app;
 GRANT SELECT ON TABLE public.messages TO tallystick_auditor;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.operators TO tallystick_app;
+GRANT SELECT ON TABLE public.operators TO tallystick_auditor;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.partners TO tallystick_app;
 GRANT SELECT ON TABLE public.partners TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_intents TO tallystick_app;
+GRANT SELECT ON TABLE public.payment_intents TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_parts TO tallystick_app;
+GRANT SELECT ON TABLE public.payment_parts TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.payment_refunds TO tallystick_app;
+GRANT SELECT ON TABLE public.payment_refunds TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_sources TO tallystick_app;
+GRANT SELECT ON TABLE public.payment_sources TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.periods TO tallystick_app;
+GRANT SELECT ON TABLE public.periods TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.phone_codes TO tallystick_app;
 GRANT SELECT ON TABLE public.phone_codes TO tallystick_auditor;
@@ -805,11 +1881,23 @@ GRANT SELECT ON TABLE public.phone_codes TO tallystick_auditor;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.programmes TO tallystick_app;
 GRANT SELECT ON TABLE public.programmes TO tallystick_auditor;
 
+GRANT SELECT,INSERT ON TABLE public.quota_lines TO tallystick_app;
+GRANT SELECT ON TABLE public.quota_lines TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.quota_usage TO tallystick_app;
+GRANT SELECT ON TABLE public.quota_usage TO tallystick_auditor;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rate_limits TO tallystick_app;
 GRANT SELECT ON TABLE public.rate_limits TO tallystick_auditor;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.recipients TO tallystick_app;
 GRANT SELECT ON TABLE public.recipients TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.report_parts TO tallystick_app;
+GRANT SELECT ON TABLE public.report_parts TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.reports TO tallystick_app;
+GRANT SELECT ON TABLE public.reports TO tallystick_auditor;
 
 GRANT SELECT,INSERT ON TABLE public.request_log TO tallystick_app;
 GRANT SELECT ON TABLE public.request_log TO tallystick_auditor;
@@ -823,14 +1911,29 @@ GRANT SELECT ON TABLE public.reward_batches TO tallystick_auditor;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.rewards TO tallystick_app;
 GRANT SELECT ON TABLE public.rewards TO tallystick_auditor;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.spending_days TO tallystick_app;
+GRANT SELECT ON TABLE public.spending_days TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.spending_terms TO tallystick_app;
+GRANT SELECT ON TABLE public.spending_terms TO tallystick_auditor;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.tenant_heads TO tallystick_app;
 GRANT SELECT ON TABLE public.tenant_heads TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.tenants TO tallystick_app;
 GRANT SELECT ON TABLE public.tenants TO tallystick_auditor;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.till_codes TO tallystick_app;
+GRANT SELECT ON TABLE public.till_codes TO tallystick_auditor;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.till_references TO tallystick_app;
+GRANT SELECT ON TABLE public.till_references TO tallystick_auditor;
+
 GRANT SELECT,INSERT ON TABLE public.unknown_requests TO tallystick_app;
 GRANT SELECT ON TABLE public.unknown_requests TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.wallet_merges TO tallystick_app;
+GRANT SELECT ON TABLE public.wallet_merges TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.wallets TO tallystick_app;
 GRANT SELECT ON TABLE public.wallets TO tallystick_auditor;

@@ -103,7 +103,7 @@ async def _open(work: Work, command: OpenWallet) -> Answer | Refusal:
     wallet = await wallets.open_for(work, command.asked, holder, merchant)
     if isinstance(wallet, Refusal):
         return wallet
-    await _claim(work, command.asked, holder, [wallet])
+    await claim_waiting(work, command.asked, holder, [wallet])
     audit.note(work, command.asked, status=201, resource_id=wallet.id)
     location = f"{shown.WALLET.path}/{wallet.id}"
     return Answer(201, await shown.document(work, wallet), wallet.id, location)
@@ -128,7 +128,7 @@ async def _resume(work: Work, command: ResumeWallet) -> Answer | Refusal:
     resumed = await wallets.resume(work, command.asked, wallet, holder)
     if isinstance(resumed, Refusal):
         return resumed
-    await _claim(work, command.asked, holder, [resumed])
+    await claim_waiting(work, command.asked, holder, [resumed])
     audit.note(work, command.asked, status=200, resource_id=resumed.id)
     return Answer(200, await shown.document(work, resumed), resumed.id)
 
@@ -160,14 +160,14 @@ async def _settle(work: Work, asked: Asked, old: Customer, new: Customer) -> Ans
     if isinstance(holder, Refusal):
         return holder
     if holder.is_verified and not old.is_verified:
-        await _claim(work, asked, holder, await wallets.verified(work, asked, holder))
+        await claim_waiting(work, asked, holder, await wallets.verified(work, asked, holder))
     elif old.is_verified and not holder.is_verified:
         await wallets.unverified(work, asked, holder)
     audit.note(work, asked, status=200, resource_id=holder.id)
     return Answer(200, users.document(holder), holder.id)
 
 
-async def _claim(work: Work, asked: Asked, holder: Customer, opened: Sequence[Wallet]) -> None:
+async def claim_waiting(work: Work, asked: Asked, holder: Customer, opened: Sequence[Wallet]) -> None:
     """Let the active ones of these wallets claim what waits for their holder's phone."""
     claims = [
         rewards.Claim(

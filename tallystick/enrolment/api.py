@@ -35,6 +35,7 @@ from tallystick.customers import (
 )
 from tallystick.customers import resource as users
 from tallystick.customers.api import NoAttributes, path_id, replied
+from tallystick.enrolment import merge_api
 from tallystick.enrolment.actions import change_user, open_wallet, resume_wallet, verify_phone
 from tallystick.enrolment.model import OpenWallet, ResumeWallet
 from tallystick.merchants import MerchantDirectory, MerchantRef
@@ -142,21 +143,22 @@ async def verify_user(call: Call) -> Reply:
 
 
 async def list_users(directory: MerchantDirectory, call: Call) -> Reply:
-    """Users with a phone number or an external id, newest first."""
+    """Users with a phone number, an external id or a member code, newest first."""
     faults: list[Refusal] = []
     offset, limit = jsonapi.page(call, faults)
     phone, external_id = call.query.get("filter[phoneNumber]"), call.query.get("filter[externalId]")
+    member_code = call.query.get("filter[memberCode]")
     e164: str | None = None
     if phone is not None:
         e164 = await phones.e164(directory, call.caller, phone, parameter("filter[phoneNumber]"), faults)
-    elif external_id is None:
-        detail = "Users are listed by filter[phoneNumber] or filter[externalId]; give one of them."
+    elif external_id is None and member_code is None:
+        detail = "Users are listed by filter[phoneNumber], filter[externalId] or filter[memberCode]; give one of them."
         faults.append(InvalidRequest(detail, source=parameter("filter[phoneNumber]")))
     if faults:
         raise Refusals(faults)
     partner_id = None if call.caller.sees_programme else call.caller.partner_id
     async with call.house.runtime.reading(call.caller.tenant) as work:
-        page, total = await _found(work, e164, external_id, partner_id, offset, limit)
+        page, total = await _found(work, e164, external_id, member_code, partner_id, offset, limit)
     shown = [users.resource(customer) for customer in page]
     return Reply(200, jsonapi.listing(shown, total=total, offset=offset, limit=limit, call=call))
 
@@ -184,15 +186,25 @@ async def resume_suspended(call: Call) -> Reply:
 
 
 async def _found(
-    work: Work, e164: str | None, external_id: str | None, partner_id: UUID | None, offset: int, limit: int
+    work: Work,
+    e164: str | None,
+    external_id: str | None,
+    member_code: str | None,
+    partner_id: UUID | None,
+    offset: int,
+    limit: int,
 ) -> tuple[list[Customer], int]:
-    if e164 is None:
-        assert external_id is not None, "one of the filters was given"
-        return await customers.listed_by_external_id(work, external_id, partner_id, offset, limit)
-    person = await customers.recipients.find(work, e164)
-    if person is None:
+    person = None if e164 is None else await customers.recipients.find(work, e164)
+    if e164 is not None and person is None:
         return [], 0
-    return await customers.listed_by_recipient(work, person.id, external_id, partner_id, offset, limit)
+    if member_code is not None:
+        recipient_id = None if person is None else person.id
+        found = (member_code.upper(), partner_id, recipient_id, external_id)
+        return await customers.listed_by_member_code(work, *found, offset, limit)
+    if person is not None:
+        return await customers.listed_by_recipient(work, person.id, external_id, partner_id, offset, limit)
+    assert external_id is not None, "one of the filters was given"
+    return await customers.listed_by_external_id(work, external_id, partner_id, offset, limit)
 
 
 async def _merchant(directory: MerchantDirectory, call: Call, named: str | None) -> MerchantRef | InvalidRequest:
@@ -235,8 +247,9 @@ NEW_USER_EXAMPLE: Final = {
 }
 NEW_WALLET_EXAMPLE: Final = {"userId": wallets.EXAMPLE["userId"], "merchantId": wallets.EXAMPLE["merchantId"]}
 USER_FILTERS: Final = (
-    Parameter("filter[phoneNumber]", "Only users with this phone number. This or filter[externalId] is needed."),
+    Parameter("filter[phoneNumber]", "Only users with this phone number. One of these filters is needed."),
     Parameter("filter[externalId]", "Only the user with this external id."),
+    Parameter("filter[memberCode]", "Only the user with this member code."),
 )
 
 
@@ -250,12 +263,13 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
     resumes = Takes(NoAttributes, ("ResumeWallet",), optional=True)
     read, write, wallets_write = "users:read", "users:write", "wallets:write"
     return (
+        *merge_api.routes(),
         Route(
             "POST", user.path, partial(create_user, directory), write, "Create a user",
             takes=new_user, gives=user, status=201, keyed=True, errors=(ExternalIdTaken, IdempotencyConflict),
         ),
         Route(
-            "GET", user.path, partial(list_users, directory), read, "List users by phone number or external id",
+            "GET", user.path, partial(list_users, directory), read, "List users by phone number, external id or member code",
             gives=user, many=True, query=(*USER_FILTERS, *PAGE),
         ),
         Route(

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from tallystick.base.db import Db
+from tallystick.ledger import periods_proof
 
 FAULTS_MAX: Final = 100
 """For each invariant: the first ones say what is wrong, a million say no more."""
@@ -23,7 +24,7 @@ set local work_mem = '64MB';
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that breaks an invariant: which one, whose books, the account, journal, hold or merchant, and what is wrong."""
+    """Something that breaks an invariant: which one, whose books, the account, journal, hold, merchant or period, and what."""
 
     invariant: str
     tenant_id: UUID
@@ -41,7 +42,7 @@ async def check_books(db: Db, tenant_id: UUID | None = None) -> list[Fault]:
     if alone:
         await db.script(ENTER)
     try:
-        for invariant, sql in INVARIANTS.items():
+        for invariant, sql in {**INVARIANTS, **periods_proof.INVARIANTS}.items():
             rows = await db.rows(f"{sql} limit {FAULTS_MAX}", tenant_id)
             faults += [Fault(invariant, row[0], row[1], row[2]) for row in rows]
     finally:

@@ -33,6 +33,21 @@ def _expiry_notice(facts: Facts) -> tuple[str, str]:
     )
 
 
+def _gift_card(facts: Facts) -> tuple[str, str]:
+    """Facts: `code`, `amount` in minor units, `currency`, `merchant`; where there are any `pin`, `expires` (a day), `sender`,
+    `recipient` and `message`.
+    """
+    giver = f"{facts['sender']} sends you" if "sender" in facts else "Here is"
+    lines = [f"Dear {facts['recipient']},"] if "recipient" in facts else []
+    lines.append(f"{giver} a gift card of {_sum(facts)} for {facts['merchant']}.")
+    if "message" in facts:
+        lines.append(f'"{facts["message"]}"')
+    lines.append(f"Its number is {facts['code']}" + (f" and its PIN {facts['pin']}." if "pin" in facts else "."))
+    if "expires" in facts:
+        lines.append(f"It can be used until {facts['expires']}.")
+    return "A gift card for you", "\n".join(lines)
+
+
 def _sum(facts: Facts) -> str:
     return str(Money(int(facts["amount"]), facts["currency"]))
 
@@ -41,4 +56,5 @@ TEXTS: Final[Mapping[Kind, Callable[[Facts], tuple[str, str]]]] = {
     "code": _code,
     "claim_notice": _claim_notice,
     "expiry_notice": _expiry_notice,
+    "gift_card": _gift_card,
 }

@@ -171,7 +171,8 @@ async def _presented(pool: Pool, keys: MasterKeys, client_id: str | None, author
         raise missing()
     named = None if client_id is None else ids.parse(client_id.strip())
     kind = well_formed(bearer[1])
-    if kind is None or (client_id is not None and named is None):
+    # An operator's secret opens /admin and nothing else.
+    if kind is None or kind.name == "operator" or (client_id is not None and named is None):
         raise wrong()
     if kind.name == "token":
         return await holder_of_token(pool, keys, named, bearer[1], now)

@@ -15,9 +15,11 @@ from tallystick.base.idempotency import Answer
 from tallystick.base.work import Asked, Work
 from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
+from tallystick.governance import quotas
+from tallystick.governance.quotas import Quotas
 from tallystick.rewards import resource
 from tallystick.rewards.looking import midnight
-from tallystick.rewards.model import InsufficientFunding, Private, Reward, not_changeable
+from tallystick.rewards.model import QUOTA, InsufficientFunding, Private, Reward, not_changeable
 
 T = TypeVar("T")
 Given = str | None | msgspec.UnsetType
@@ -58,22 +60,33 @@ Change = UpdateReward | CancelReward | ReverseReward
 
 async def update(work: Work, commands: Sequence[UpdateReward]) -> list[Answer | Refusal]:
     """The changed reward for each command; reserved funding moves with the amount."""
-    return await idempotency.keyed(
-        work, "rewards.update", commands, _update, fingerprint=_fingerprint, seal=RewardSeal(), prepare=_prepare
+    bounds = Quotas()
+
+    async def prepare(work: Work, commands: Sequence[UpdateReward]) -> None:
+        nonlocal bounds
+        bounds = await _prepare(work, commands)
+
+    async def act(work: Work, command: UpdateReward) -> Answer | Refusal:
+        return await _update(work, command, bounds)
+
+    outcomes = await idempotency.keyed(
+        work, "rewards.update", commands, act, fingerprint=_fingerprint, seal=RewardSeal(), prepare=prepare
     )
+    quotas.count(work, bounds)
+    return outcomes
 
 
 async def cancel(work: Work, commands: Sequence[CancelReward]) -> list[Answer | Refusal]:
     """204 for each command; the reserved funding returns to where it came from."""
     return await idempotency.keyed(
-        work, "rewards.cancel", commands, _cancel, fingerprint=_fingerprint, seal=RewardSeal(), prepare=_prepare
+        work, "rewards.cancel", commands, _cancel, fingerprint=_fingerprint, seal=RewardSeal(), prepare=_lock
     )
 
 
 async def reverse(work: Work, commands: Sequence[ReverseReward]) -> list[Answer | Refusal]:
     """The reversed reward for each command; its status stays, `reversedAmount` tells."""
     return await idempotency.keyed(
-        work, "rewards.reverse", commands, _reverse, fingerprint=_fingerprint, seal=RewardSeal(), prepare=_prepare
+        work, "rewards.reverse", commands, _reverse, fingerprint=_fingerprint, seal=RewardSeal(), prepare=_lock
     )
 
 
@@ -99,15 +112,26 @@ def _fingerprint(command: Change) -> bytes:
     return msgspec.json.encode([str(command.reward_id), fields])
 
 
-async def _prepare(work: Work, commands: Sequence[Change]) -> None:
-    """Every lock of the batch in the one order: recipients, rewards, accounts."""
+async def _lock(work: Work, commands: Sequence[Change]) -> None:
+    await _prepare(work, commands)
+
+
+async def _prepare(work: Work, commands: Sequence[Change]) -> Quotas:
+    """Every lock of the batch in the one order: recipients, quotas near their limit, rewards, accounts. What bounds the amounts."""
     known = await store.by_ids(work, list({command.reward_id for command in commands}))
     if not known:
-        return
+        return Quotas()
     await recipients.lock_by_ids(work, list({reward.recipient_id for reward in known.values()}))
+    amounts: list[quotas.Wanted] = [
+        (command.asked.caller.partner_id, QUOTA, command.amount)
+        for command in commands
+        if isinstance(command, UpdateReward) and isinstance(command.amount, int)
+    ]
+    bounds = await quotas.look(work, amounts)
     locked = await store.lock(work, list(known))
     touched = {a for reward in locked.values() for a in (reward.funding_account_id, reward.value_account_id)}
     await ledger.lock(work, list(touched))
+    return bounds
 
 
 async def visible(work: Work, asked: Asked, reward_id: UUID) -> Reward | None:
@@ -137,7 +161,7 @@ def missing() -> NotFound:
     return NotFound("No reward has this id. Verify the id.")
 
 
-async def _update(work: Work, command: UpdateReward) -> Answer | Refusal:
+async def _update(work: Work, command: UpdateReward, bounds: Quotas) -> Answer | Refusal:
     reward = await _own(work, command)
     if isinstance(reward, Refusal):
         return reward
@@ -154,7 +178,7 @@ async def _update(work: Work, command: UpdateReward) -> Answer | Refusal:
         version=reward.version + 1,
         updated_at=work.now,
     )
-    refusal = await _over_cap(work, reward, changed) or await _move_reserve(work, reward, changed.amount)
+    refusal = await _over_cap(work, reward, changed) or await _grow(work, reward, changed.amount, bounds)
     if refusal is not None:
         return refusal
     await store.update(work, [changed])
@@ -189,6 +213,19 @@ async def _over_cap(work: Work, reward: Reward, changed: Reward) -> Refusal | No
                 source=attribute("amount"),
             )
     return None
+
+
+async def _grow(work: Work, reward: Reward, amount: int, bounds: Quotas) -> Refusal | None:
+    """A larger reward uses more of its partner's quota, as if the difference were given now; a smaller one gives nothing back."""
+    more = max(0, amount - reward.amount)
+    if more:
+        over = bounds.take(reward.partner_id, QUOTA, more, reward.currency, source=attribute("amount"))
+        if over is not None:
+            return over
+    refusal = await _move_reserve(work, reward, amount)
+    if refusal is not None and more:
+        bounds.give_back(reward.partner_id, QUOTA, more, reward.currency)
+    return refusal
 
 
 async def _move_reserve(work: Work, reward: Reward, amount: int) -> Refusal | None:

@@ -15,6 +15,7 @@ from tallystick.base.idempotency import Claim
 from tallystick.base.work import Work
 from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
+from tallystick.governance import quotas
 from tallystick.rewards import resource
 from tallystick.rewards.looking import look
 from tallystick.rewards.model import (
@@ -76,6 +77,7 @@ async def issue(work: Work, commands: Sequence[IssueReward], *, operation: str =
         else:
             outcomes.append(outcome)
 
+    quotas.count(work, facts.quotas)
     if given:
         _apply(work, given)
     if unnamed := facts.strangers.difference(made.reward.recipient_id for made in given):

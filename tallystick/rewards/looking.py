@@ -12,8 +12,9 @@ from tallystick.base import idempotency
 from tallystick.base.idempotency import Claim
 from tallystick.base.work import Work
 from tallystick.customers.recipients import Candidates, Recipient
+from tallystick.governance import quotas
 from tallystick.merchants import Merchant
-from tallystick.rewards.model import Facts, Funds, IssueReward
+from tallystick.rewards.model import QUOTA, Facts, Funds, IssueReward
 from tallystick.wallets import WalletFact
 
 
@@ -41,10 +42,13 @@ _accounts = msgspec.json.Decoder(list[_Account]).decode
 async def look(
     work: Work, operation: str, commands: Sequence[IssueReward], claims: Sequence[Claim]
 ) -> tuple[Facts, dict[str, Recipient]]:
-    """Lock keys, recipients and accounts, and only then read: a statement that waited for its own lock reads the past."""
+    """Lock keys, recipients, quotas near their limit and accounts, and only then read: a statement that waited for its own lock
+    reads the past.
+    """
     wanted = Candidates.of(work, [command.phone for command in commands])
     merchant_ids = list({command.merchant_id for command in commands})
-    row = await store.look(work, operation, idempotency.first_of_each(claims), wanted, merchant_ids)
+    asked = quotas.asked([(each.asked.caller.partner_id, QUOTA, each.amount) for each in commands])
+    row = await store.look(work, operation, idempotency.first_of_each(claims), wanted, merchant_ids, asked)
     people = wanted.known(work, row["recipient_indexes"], row["recipient_ids"], row["recipient_keys"])
     accounts = {account.id: account for account in _accounts(row["accounts"] or "[]")}
     facts = Facts(
@@ -58,6 +62,7 @@ async def look(
         strangers={person.id for person in people.values()}.intersection(wanted.ids),
         owed={account.id: -account.balance for account in accounts.values()},
         keys={(key.partner_id, key.key): (key.fingerprint, key.reward_id) for key in _keys(row["taken"] or "[]")},
+        quotas=quotas.read(work, row["quotas"]),
     )
     for wallet in _wallets(row["wallets"] or "[]"):
         facts.wallets.setdefault((wallet.recipient_id, wallet.merchant_id), []).append(wallet)

@@ -14,6 +14,7 @@ from tallystick.base.errors import (
     attribute,
 )
 from tallystick.base.work import Asked
+from tallystick.governance.quotas import Quotas
 from tallystick.merchants import Merchant
 from tallystick.wallets import WalletFact
 
@@ -23,6 +24,8 @@ Kind = Literal["immediate", "preIssued"]
 AMOUNT_MAX = 2_147_483_647
 BLOCKING = frozenset({"suspended", "closing"})
 LOT_CLASS: Final = "compensation"
+QUOTA: Final = "rewards.value"
+"""What giving rewards uses of a partner's quotas."""
 
 
 class WalletNotFound(Refusal):
@@ -143,6 +146,7 @@ class Facts:
     """Recipients that nobody knew before this batch."""
     keys: dict[tuple[UUID, str], tuple[bytes, UUID]] = field(default_factory=dict)
     """Keys in use: their fingerprint and reward, from earlier requests and from earlier in the batch."""
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,10 @@ def decide(command: IssueReward, fingerprint: bytes, reward_id: UUID, facts: Fac
             "The merchant's funding does not cover this amount. Ask the merchant to add funds or raise its limit.",
             source=attribute("amount"),
         )
+    # The last that can refuse, so that what is taken from a quota is given.
+    over = facts.quotas.take(name[0], QUOTA, command.amount, merchant.currency, source=attribute("amount"))
+    if over is not None:
+        return over
     funds.take(command.amount)
     facts.keys[name] = (fingerprint, reward_id)
     if merchant.phone_day_maximum is not None:

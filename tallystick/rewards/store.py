@@ -40,8 +40,8 @@ from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::bigi
 )
 
 LOOK = """
-select taken, recipient_indexes, recipient_ids, recipient_keys, merchants, wallets, waiting, accounts
-from rewards_look($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+select taken, recipient_indexes, recipient_ids, recipient_keys, merchants, wallets, waiting, accounts, quotas
+from rewards_look($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 
 GIVEN_SINCE = """
@@ -136,9 +136,17 @@ def insert(work: Work, columns: Sequence[Sequence[object]]) -> None:
 
 
 async def look(
-    work: Work, operation: str, claims: Sequence[Claim], wanted: Candidates, merchants: Sequence[UUID]
+    work: Work,
+    operation: str,
+    claims: Sequence[Claim],
+    wanted: Candidates,
+    merchants: Sequence[UUID],
+    asked: Sequence[Sequence[object]],
 ) -> Row:
-    """Claim the keys, lock the recipients and the accounts, and read everything that issuing must know, in one round trip."""
+    """Claim the keys, lock the recipients and the accounts, and read everything that issuing must know, in one round trip.
+
+    `asked` is what may be taken of quotas: partners, metrics and amounts.
+    """
     row = await work.db.row(
         LOOK,
         work.tenant.id,
@@ -151,6 +159,7 @@ async def look(
         [claim.resource_id for claim in claims],
         *wanted.columns(),
         merchants,
+        *asked,
     )
     assert row is not None, "a look answers one row"
     return row

@@ -1,5 +1,6 @@
 """Wallets: what a user holds at one merchant, as lots of value under one roof. Owns `wallets`; the value itself is in the books."""
 
+from tallystick.wallets import merging, till_codes
 from tallystick.wallets.actions import (
     ChangeWallet,
     close,
@@ -10,13 +11,14 @@ from tallystick.wallets.actions import (
     owe,
     own,
     resume,
+    successors,
     suspend,
     unverified,
     verified,
     visible,
 )
 from tallystick.wallets.expiry import expire_at, expire_due, next_expiry
-from tallystick.wallets.model import Balance, Line, Status, Wallet, WalletExists, WalletFact
+from tallystick.wallets.model import Balance, HeldLot, Line, Status, Wallet, WalletExists, WalletFact
 from tallystick.wallets.notices import next_notice, notify_at, notify_due
 from tallystick.wallets.store import (
     balance_at,
@@ -25,6 +27,7 @@ from tallystick.wallets.store import (
     facts,
     lines,
     listed,
+    lock,
     lock_of_customers,
     of_customers,
 )
@@ -32,6 +35,7 @@ from tallystick.wallets.store import (
 __all__ = [
     "Balance",
     "ChangeWallet",
+    "HeldLot",
     "Line",
     "Status",
     "Wallet",
@@ -48,7 +52,9 @@ __all__ = [
     "hold",
     "lines",
     "listed",
+    "lock",
     "lock_of_customers",
+    "merging",
     "missing",
     "next_expiry",
     "next_notice",
@@ -59,7 +65,9 @@ __all__ = [
     "owe",
     "own",
     "resume",
+    "successors",
     "suspend",
+    "till_codes",
     "unverified",
     "verified",
     "visible",

@@ -57,6 +57,25 @@ async def hold(work: Work, wallet_ids: Sequence[UUID]) -> dict[UUID, Wallet]:
     return await store.lock(work, list(known))
 
 
+async def successors(work: Work, wallet_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Where the value of each wallet lives now: in itself, or where merges brought it; unknown ids are absent.
+
+    Final only for whoever holds the wallets: a merge may move value on until then.
+    """
+    living: dict[UUID, UUID] = {}
+    origins = {wallet_id: [wallet_id] for wallet_id in wallet_ids}
+    while origins:
+        found = await store.merged_into(work, list(origins))
+        following: dict[UUID, list[UUID]] = {}
+        for wallet_id, merged_into in found.items():
+            if merged_into is None:
+                living |= dict.fromkeys(origins[wallet_id], wallet_id)
+            else:
+                following.setdefault(merged_into, []).extend(origins[wallet_id])
+        origins = following
+    return living
+
+
 async def visible(work: Work, asked: Asked, wallet_id: UUID) -> Wallet | None:
     """The wallet, where the caller may see it."""
     wallet = (await store.by_ids(work, [wallet_id])).get(wallet_id)
@@ -94,7 +113,7 @@ async def open_for(work: Work, asked: Asked, holder: Customer, merchant: Merchan
         updated_at=work.now,
     )
     await store.insert(work, wallet)
-    events.record(work, _event("wallet.created", wallet, resource.resource(wallet, EMPTY), asked))
+    events.record(work, event("wallet.created", wallet, resource.resource(wallet, EMPTY), asked))
     return wallet
 
 
@@ -114,8 +133,13 @@ async def unverified(work: Work, asked: Asked, holder: Customer) -> list[Wallet]
 
 
 async def owe(work: Work, wallet_id: UUID) -> UUID:
-    """The account that says what the holder of a wallet owes, opened when first wanted: a debit balance, never above zero."""
+    """The account that says what the holder of a wallet owes, opened when first wanted: a debit balance, never above zero.
+
+    Whoever's wallet was merged owes with the wallet that has its value now.
+    """
     wallet = (await store.lock(work, [wallet_id]))[wallet_id]
+    if wallet.merged_into is not None:
+        return await owe(work, wallet.merged_into)
     if wallet.owed_account_id is not None:
         return wallet.owed_account_id
     account = ledger.NewAccount(
@@ -127,7 +151,7 @@ async def owe(work: Work, wallet_id: UUID) -> UUID:
         ceiling=0,
     )
     await ledger.open_accounts(work, [account])
-    await store.set_owed_account(work, wallet_id, account.id)
+    await store.set_owed_account(work, wallet.id, account.id)
     return account.id
 
 
@@ -198,11 +222,12 @@ async def _set(work: Work, asked: Asked | None, wallet: Wallet, status: Status) 
     await store.set_status(work, changed)
     if topic is not None:
         shown = (await resource.resources(work, [changed]))[0]
-        events.record(work, _event(topic, changed, shown, asked))
+        events.record(work, event(topic, changed, shown, asked))
     return changed
 
 
-def _event(topic: str, wallet: Wallet, document: bytes, asked: Asked | None) -> events.Event:
+def event(topic: str, wallet: Wallet, document: bytes, asked: Asked | None) -> events.Event:
+    """What happened to a wallet, at the version that it has since; `asked` is None where time did it."""
     return events.Event(
         topic=topic,
         subject_type="Wallet",

@@ -21,7 +21,7 @@ from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.base.work import Work
 from tallystick.customers.api import NoAttributes, path_id, replied
 from tallystick.merchants import MerchantDirectory
-from tallystick.wallets import phones, resource
+from tallystick.wallets import phones, resource, till_api
 from tallystick.wallets.actions import ChangeWallet, close, missing, suspend, visible
 from tallystick.wallets.model import Wallet
 
@@ -71,6 +71,16 @@ async def list_transactions(call: Call) -> Reply:
         wallet = await _seen(work, call)
         page, total = await store.lines(work, wallet.id, offset, limit)
     shown = [resource.line(wallet, each) for each in page]
+    return Reply(200, jsonapi.listing(shown, total=total, offset=offset, limit=limit, call=call), resource_id=wallet.id)
+
+
+async def list_lots(call: Call) -> Reply:
+    """What the wallet holds, lot by lot, in the order in which it is spent."""
+    offset, limit = jsonapi.page(call)
+    async with call.house.runtime.reading(call.caller.tenant) as work:
+        wallet = await _seen(work, call)
+        page, total = await store.holding(work, wallet.id, offset, limit)
+    shown = [resource.lot(wallet, each) for each in page]
     return Reply(200, jsonapi.listing(shown, total=total, offset=offset, limit=limit, call=call), resource_id=wallet.id)
 
 
@@ -169,6 +179,10 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
             gives=resource.WALLET_LINE, many=True, query=PAGE, errors=(NotFound,),
         ),
         Route(
+            "GET", f"{one}/lots", list_lots, read, "List the lots that a wallet holds, in the order of their use",
+            gives=resource.WALLET_LOT, many=True, query=PAGE, errors=(NotFound,),
+        ),
+        Route(
             "GET", f"{one}/balance", get_balance, read, "Get what a wallet held at an instant",
             gives=resource.WALLET_BALANCE, query=(AS_OF,), errors=(NotFound,),
         ),
@@ -180,4 +194,5 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
             "POST", f"{one}/close", close_wallet, write, "Close a wallet",
             takes=closes, gives=wallet, keyed=True, errors=verb_errors,
         ),
+        *till_api.routes(),
     )  # fmt: skip

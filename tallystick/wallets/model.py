@@ -43,6 +43,8 @@ class Wallet:
     version: int
     created_at: datetime
     updated_at: datetime
+    merged_into: UUID | None = None
+    """The wallet that its value moved to, when its holder turned out to be the holder of that one."""
 
     def visible_to(self, caller: Caller) -> bool:
         """Whether the caller may know of it: its partner made it or sees the programme, and it may act for the merchant."""
@@ -84,6 +86,18 @@ class Balance:
 
 
 EMPTY: Final = Balance()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLot:
+    """A lot of a wallet that holds something: minor units that can be spent, and that payments reserve."""
+
+    id: UUID
+    lot_class: str
+    available: int
+    held: int
+    expires_at: datetime | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

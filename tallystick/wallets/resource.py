@@ -11,7 +11,7 @@ import tallystick.wallets.store as store
 from tallystick.base import clock, jsonapi
 from tallystick.base.routes import Resource
 from tallystick.base.work import Work
-from tallystick.wallets.model import Balance, Line, Wallet
+from tallystick.wallets.model import Balance, HeldLot, Line, Wallet
 
 BALANCE_EXAMPLE: Final[dict[str, Any]] = {"available": 1250, "pending": 0, "held": 400, "owed": 0}
 
@@ -19,8 +19,18 @@ EXAMPLE: Final[dict[str, Any]] = {
     "userId": "0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a10",
     "merchantId": "0199d3c0-61aa-7b09-8c1e-5f0b7d2e4a31",
     "status": "active",
+    "mergedInto": None,
     "balance": BALANCE_EXAMPLE,
     "currency": "USD",
+    "createdAt": "2026-03-02T09:00:00.000Z",
+}
+
+LOT_EXAMPLE: Final[dict[str, Any]] = {
+    "valueClass": "compensation",
+    "available": 850,
+    "held": 400,
+    "currency": "USD",
+    "expiresAt": "2026-09-02T09:00:00.000Z",
     "createdAt": "2026-03-02T09:00:00.000Z",
 }
 
@@ -52,8 +62,34 @@ class WalletAttributes(msgspec.Struct, rename="camel", gc=False):
     user_id: str
     merchant_id: str
     status: str
+    merged_into: str | None
     balance: BalanceAttributes
     currency: str
+    created_at: str
+
+
+class WalletEventAttributes(msgspec.Struct, rename="camel", gc=False):
+    """A wallet as events tell of it: where value expires, also how much of it and when, in minor units."""
+
+    user_id: str
+    merchant_id: str
+    status: str
+    merged_into: str | None
+    balance: BalanceAttributes
+    currency: str
+    created_at: str
+    amount: int | msgspec.UnsetType = msgspec.UNSET
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class LotAttributes(msgspec.Struct, rename="camel", gc=False):
+    """A lot: value of one class and expiry. Minor units: what can be spent of it, and what authorised payments reserve."""
+
+    value_class: str
+    available: int
+    held: int
+    currency: str
+    expires_at: str | None
     created_at: str
 
 
@@ -86,20 +122,47 @@ WALLET_BALANCE: Final = Resource(
     WalletBalanceAttributes,
     {"balance": BALANCE_EXAMPLE, "currency": "USD", "asOf": "2026-03-02T09:00:00.000Z"},
 )
+WALLET_EVENT: Final = Resource("Wallet", "/api/v1/wallets", WalletEventAttributes)
+WALLET_LOT: Final = Resource("WalletLot", "/api/v1/wallets/{id}/lots", LotAttributes, LOT_EXAMPLE)
 WALLET_LINE: Final = Resource("WalletTransaction", "/api/v1/wallets/{id}/transactions", LineAttributes, LINE_EXAMPLE)
 
 
 def resource(wallet: Wallet, balance: Balance) -> bytes:
     """The resource object of a wallet."""
-    shown = WalletAttributes(
+    return jsonapi.resource(WALLET, wallet.id, attributes(wallet, balance))
+
+
+def attributes(wallet: Wallet, balance: Balance) -> WalletAttributes:
+    """What a partner reads of a wallet."""
+    return WalletAttributes(
         user_id=str(wallet.customer_id),
         merchant_id=str(wallet.merchant_id),
         status=wallet.status,
+        merged_into=None if wallet.merged_into is None else str(wallet.merged_into),
         balance=_balance(balance),
         currency=wallet.currency,
         created_at=clock.render(wallet.created_at),
     )
-    return jsonapi.resource(WALLET, wallet.id, shown)
+
+
+def told(wallet: Wallet, balance: Balance, amount: int, expires_at: datetime) -> bytes:
+    """The resource object of an event about so much value of a wallet that expires, or has."""
+    shown = attributes(wallet, balance)
+    return jsonapi.resource(
+        WALLET_EVENT,
+        wallet.id,
+        WalletEventAttributes(
+            shown.user_id,
+            shown.merchant_id,
+            shown.status,
+            shown.merged_into,
+            shown.balance,
+            shown.currency,
+            shown.created_at,
+            amount,
+            clock.render(expires_at),
+        ),
+    )
 
 
 async def resources(work: Work, wallets: Sequence[Wallet]) -> list[bytes]:
@@ -117,6 +180,19 @@ def balance_document(wallet: Wallet, balance: Balance, at: datetime) -> bytes:
     """The document of what a wallet held at an instant; its id is the wallet's."""
     shown = WalletBalanceAttributes(_balance(balance), wallet.currency, clock.render(at))
     return jsonapi.document(jsonapi.resource(WALLET_BALANCE, wallet.id, shown))
+
+
+def lot(wallet: Wallet, each: HeldLot) -> bytes:
+    """One lot of a wallet."""
+    shown = LotAttributes(
+        value_class=each.lot_class,
+        available=each.available,
+        held=each.held,
+        currency=wallet.currency,
+        expires_at=None if each.expires_at is None else clock.render(each.expires_at),
+        created_at=clock.render(each.created_at),
+    )
+    return jsonapi.resource(WALLET_LOT, each.id, shown)
 
 
 def line(wallet: Wallet, each: Line) -> bytes:

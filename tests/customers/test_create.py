@@ -38,6 +38,7 @@ async def test_a_new_user_is_answered_with_everything_that_was_given(harbour: Pa
         "lastName": "Okafor",
         "externalId": "crm-1",
         "status": "active",
+        "mergedInto": None,
         "createdAt": "2026-03-02T09:00:00.000Z",
     }
     assert await harbour.show_user(answer.resource_id) == {**shown, "memberCode": code}

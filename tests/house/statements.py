@@ -257,4 +257,17 @@ def _folded(node: ast.expr, names: Mapping[str, str]) -> str:
         return _folded(node.left, names) + _folded(node.right, names)
     if isinstance(node, ast.Name):
         return names.get(node.id, "unknown")
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return _called(node.func, node, names)
+    return "unknown"
+
+
+def _called(method: ast.Attribute, call: ast.Call, names: Mapping[str, str]) -> str:
+    """What `format` and `replace` make of a text, given texts."""
+    text = _folded(method.value, names)
+    if method.attr == "format" and not call.args:
+        named = {each.arg: _folded(each.value, names) for each in call.keywords if each.arg is not None}
+        return text.format(**named)
+    if method.attr == "replace" and len(call.args) == 2:
+        return text.replace(_folded(call.args[0], names), _folded(call.args[1], names))
     return "unknown"

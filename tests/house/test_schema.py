@@ -15,9 +15,22 @@ from tests.house.places import ROOT, migrations, tables_of
 from tests.house.schema import SCHEMA, dump, normalised
 
 TENANT_TABLES = sorted(tables_of("tenant"))
-GROWING = ["entries", "events", "hold_resolutions", "holds", "journals", "request_log"]
+GROWING = [
+    "agreement_terms",
+    "breakage_runs",
+    "entries",
+    "events",
+    "gift_card_activities",
+    "hold_resolutions",
+    "holds",
+    "journals",
+    "payment_refunds",
+    "quota_lines",
+    "report_parts",
+    "request_log",
+]
 
-ACROSS_TENANTS = {"messages_due", "reward_batches_due"}
+ACROSS_TENANTS = {"gift_card_batches_due", "messages_due", "reward_batches_due"}
 """Indexes of due work, read by the one statement of each loop that finds the tenants which have some."""
 
 UNGUARDED = """

@@ -90,10 +90,11 @@ async def test_value_past_its_expiry_is_no_value_though_the_books_still_have_it(
 ) -> None:
     wallet_id = await harbour.wallet(await harbour.mira(), luna)
     async with harbour.runtime.work(harbour.tenant) as work:
+        funder_id = luna.receivable_account_id
         lot = NewAccount(
-            ids.new(), luna.id, "USD", "wallet.lot", ids.new(), wallet_id, "promotional", ids.new(), T0 + DAY, floor=0
+            ids.new(), luna.id, "USD", "wallet.lot", ids.new(), wallet_id, "promotional", funder_id, T0 + DAY, floor=0
         )
-        transfer = Transfer(luna.receivable_account_id, lot.id, 900)
+        transfer = Transfer(funder_id, lot.id, 900)
         journal = Journal(ids.new(), "reward.issue", ids.new(), luna.id, "USD", (transfer,))
         assert await ledger.post(work, [journal], opening=[lot]) == ["posted"]
     assert await now(harbour, wallet_id) == Balance(available=900)
