@@ -137,6 +137,7 @@ async def served(application: Application) -> AsyncIterator[str]:
         application.road, http=BoundedProtocol, ws="none", lifespan="off", access_log=False, log_config=None
     )
     config.timeout_graceful_shutdown = 2
+    config.timeout_keep_alive = 75  # as the house serves: a client of a busy machine may pause for long
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     async with application.open():

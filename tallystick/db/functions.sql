@@ -220,7 +220,7 @@ begin
         )
         select _tenant_id, o.id, _merchants[o.book], _currencies[o.book], o.code, o.owner_id, o.parent_id, o.lot_class,
             o.funder_id, o.expires_at, o.floor, o.ceiling, balances[existing + o.n], versions[existing + o.n],
-            ats[existing + o.n], _now
+            coalesce(dates[o.book], _now), _now
         from unnest(
             _opened, _opened_books, _codes, _owners, _parents, _classes, _funders, _expiries, _floors, _ceilings
         ) with ordinality as o (

@@ -51,9 +51,8 @@ async def list_events(call: Call) -> Reply:
         raise Refusals(faults)
     limit = min(limit, PAGE_MAX)
     caller = call.caller
-    partner_id = None if caller.sees_programme else caller.partner_id
     async with call.house.runtime.reading(caller.tenant) as work:
-        page = await store.feed(work, after, partner_id, caller.merchant_ids, None if topic is None else [topic], limit)
+        page = await store.feed(work, after, caller, None if topic is None else [topic], limit)
     shown = [
         jsonapi.resource(
             WEBHOOK_EVENT,

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tallystick.base.db import Step
-from tallystick.base.work import Work
+from tallystick.base.work import Caller, Work
 from tallystick.events.model import Event
 
 # The update locks the head and reads its newest version even when it had to wait, so that no position is taken twice.
@@ -36,13 +36,16 @@ from head, unnest($5::uuid[], $6::text[], $7::text[], $8::uuid[], $9::int[], $10
     )
 )
 
+# What is about no merchant (a quota, a credential) is about its partner, and for nobody else.
 FEED = """
 select position, id, topic, subject_type, subject_id, sequence, at, document
 from events
-where tenant_id = $1 and position > $2 and ($3::uuid is null or partner_id = $3)
-    and ($4::uuid[] is null or merchant_id = any($4)) and ($5::text[] is null or topic = any($5))
+where tenant_id = $1 and position > $2 and ($3::text[] is null or topic = any($3)) and case
+        when merchant_id is null then partner_id = $4
+        else ($5 or partner_id = $4) and ($6::uuid[] is null or merchant_id = any($6))
+    end
 order by position
-limit $6
+limit $7
 """
 
 ABOUT = """
@@ -87,16 +90,11 @@ def append(work: Work, events: Sequence[Event], event_ids: Sequence[UUID]) -> No
     )
 
 
-async def feed(
-    work: Work,
-    after: int,
-    partner_id: UUID | None,
-    merchant_ids: Sequence[UUID] | None,
-    topics: Sequence[str] | None,
-    limit: int,
-) -> list[Recorded]:
-    """Events behind position `after`, oldest first; of one partner, merchants or topics unless None."""
-    rows = await work.db.rows(FEED, work.tenant.id, after, partner_id, merchant_ids, topics, limit)
+async def feed(work: Work, after: int, caller: Caller, topics: Sequence[str] | None, limit: int) -> list[Recorded]:
+    """Events behind position `after` that the caller may read, oldest first; of these topics unless None."""
+    rows = await work.db.rows(
+        FEED, work.tenant.id, after, topics, caller.partner_id, caller.sees_programme, caller.merchant_ids, limit
+    )
     return [Recorded(*row) for row in rows]
 
 

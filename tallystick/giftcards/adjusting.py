@@ -131,7 +131,7 @@ async def _lock(work: Work, commands: Sequence[DecideAdjustment]) -> None:
     known = await life_store.adjustments(work, list(asking))
     mine = {each.id: each.card_id for each in known.values() if _may_decide(asking[each.id], each)}
     if mine:
-        cards = await lives.lock(work, list(set(mine.values())), lots=False)
+        cards = await store.lock(work, list(set(mine.values())))
         await life_store.lock_adjustments(work, list(mine))
         await lives.lock_accounts(work, cards.values(), codes=(OTHER_SIDE,))
 
@@ -190,7 +190,8 @@ async def _carry_out(work: Work, stands: Standing, adjustment: GiftCardAdjustmen
         funder_id = None if adjustment.value_class == "paid" else other_side
         lot = new_lot(card, adjustment.value_class, funder_id=funder_id, cause_id=adjustment.id)
         journal_id = await post(work, card, "card.adjust", [Transfer(other_side, lot.id, amount)], [lot])
-        card = moved_on(card, work.now, status="active", reason=None)
+        reason = adjustment.reason if stands.status == "depleted" else card.reason
+        card = moved_on(card, work.now, status="active", reason=reason)
     else:
         taken = ledger.lots.take(stands.usable, -amount)
         journal_id = await post(work, card, "card.adjust", [Transfer(lot.id, other_side, part) for lot, part in taken])

@@ -137,6 +137,7 @@ class CardBatch:
             expires_at=self.expires_at,
             design_id=self.design_id,
             external_reference=self.external_reference,
+            issued_at=self.created_at,
         )
 
 

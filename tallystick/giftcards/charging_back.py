@@ -7,6 +7,7 @@ and it never expires: it may only be cancelled.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 import tallystick.giftcards.life_store as life_store
@@ -20,7 +21,7 @@ from tallystick.giftcards.lives import CHARGED_BACK, Standing, answered, journal
 from tallystick.giftcards.model import GiftCard
 from tallystick.ledger import Code, Journal, Lot, Transfer, house_account
 
-SIDES: tuple[Code, ...] = ("merchant.sales", "merchant.losses", "merchant.adjustments")
+SIDES: Final[tuple[Code, ...]] = ("merchant.sales", "merchant.losses", "merchant.adjustments")
 """The accounts of a merchant that charge-backs move."""
 
 
@@ -37,7 +38,7 @@ async def charge_back(work: Work, commands: Sequence[ChargeBackCard]) -> list[An
     """The frozen card for each command."""
 
     async def prepare(work: Work, commands: Sequence[ChargeBackCard]) -> None:
-        await lock_own(work, commands, codes=SIDES, funding=True, lots=True)
+        await lock_own(work, commands, codes=SIDES, lots=True, funders=True)
 
     return await keyed(work, "charge-back", commands, _charge_back, prepare=prepare)
 

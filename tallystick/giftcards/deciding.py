@@ -10,6 +10,7 @@ from tallystick import ledger, merchants
 from tallystick.base import clock
 from tallystick.base.errors import InvalidRequest, Refusal, attribute
 from tallystick.base.work import Work
+from tallystick.giftcards import jurisdictions
 from tallystick.giftcards.design_store import Design
 from tallystick.giftcards.model import COUNT_QUOTA, VALUE_QUOTA, FundingRefused, ValueClass
 from tallystick.giftcards.sent import unknown_merchant
@@ -32,6 +33,8 @@ class Terms:
     expires_at: datetime | None = None
     design_id: UUID | None = None
     external_reference: str | None = None
+    issued_at: datetime | None = None
+    """From when the law counts; None: from now. A batch is issued when it is accepted, however long making it takes."""
 
 
 @dataclass(slots=True)
@@ -144,7 +147,9 @@ def _expiring_too_early(terms: Terms, merchant: Merchant, now: datetime) -> Refu
     if terms.expires_at <= now:
         detail = f"The card would have expired already: it is {clock.render(now)} by this tenant's clock."
         return InvalidRequest(detail, source=attribute("expiresAt"))
-    return None
+    if terms.value_class != "paid":
+        return None
+    return jurisdictions.refuse_expiry(merchant.country, merchant.region, terms.issued_at or now, terms.expires_at)
 
 
 def _takings(partner_id: UUID, terms: Terms, number: int) -> tuple[quotas.Wanted, quotas.Wanted]:

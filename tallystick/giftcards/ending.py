@@ -43,7 +43,7 @@ async def cancel(work: Work, commands: Sequence[CancelCard]) -> list[Answer | Re
     """The cancelled card for each command. What was given away returns to whoever gave it."""
 
     async def prepare(work: Work, commands: Sequence[CancelCard]) -> None:
-        await lock_own(work, commands, codes=("merchant.sales",), funding=True, lots=True)
+        await lock_own(work, commands, codes=("merchant.sales",), lots=True, funders=True)
 
     return await keyed(work, "cancel", commands, _cancel, prepare=prepare)
 
@@ -61,8 +61,11 @@ async def _cancel(work: Work, command: CancelCard) -> Answer | Refusal:
     stands = await own(work, command)
     if isinstance(stands, Refusal):
         return stands
-    refusal = stands.refuse_unless(("pending", "active", "frozen", "depleted"), "cancelled")
-    refusal = refusal or stands.refuse_held("cancelled") or _unpaid(stands, command.refund)
+    refusal = (
+        stands.refuse_unless(("pending", "active", "frozen", "depleted"), "cancelled")
+        or stands.refuse_held("cancelled")
+        or _unpaid(stands, refund=command.refund)
+    )
     if refusal is not None:
         return refusal
     changes: list[Change] = []
@@ -89,7 +92,7 @@ async def _cancel(work: Work, command: CancelCard) -> Answer | Refusal:
     return await answered(work, command.asked, changes)
 
 
-def _unpaid(stands: Standing, refund: bool) -> InvalidState | None:
+def _unpaid(stands: Standing, *, refund: bool) -> InvalidState | None:
     """The refusal where somebody paid for what is there, and would not get it back."""
     paid = sum(lot.available for lot in stands.usable if lot.funder_id is None)
     if refund or not paid:

@@ -1,9 +1,9 @@
 """Due work: cards and lots that expire, each at its own deadline.
 
-What is left of a lot returns to whoever paid for it. A lot that was sold for money has nobody to return to: it becomes the merchant's
-breakage, first what was recognised ahead. What a payment holds stays until the hold ends, and expires then; so a card has expired
-for good, and says so in its status, when its expiry is past and nothing is held. Cards whose purchase was charged back give up what
-is free on them in the same loop.
+What is left of a lot returns to whoever paid for it. A lot that was sold for money has nobody to return to: it becomes the
+merchant's breakage, first what was recognised ahead. What a payment holds stays until the hold ends, and expires then; so a card
+has expired for good, and says so in its status, when its expiry is past and nothing is held. Cards whose purchase was charged
+back give up what is free on them in the same loop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,12 @@ from tallystick.giftcards.charging_back import SIDES
 from tallystick.giftcards.life_store import ChargeBack
 from tallystick.giftcards.lives import CHARGED_BACK, journal_of, lock_accounts
 from tallystick.giftcards.model import LIVING, LOT, GiftCard
-from tallystick.ledger import Account, Journal, Lot, Transfer, house_account
+from tallystick.ledger import Account, Code, Journal, Lot, Transfer, house_account
 
 EXPIRE_AT_ONCE: Final = 200
 """How many lots and how many cards one work expires: cut by how long their locks are held."""
+
+BREAKAGE: Final[tuple[Code, ...]] = ("merchant.breakage", "merchant.breakage_income")
 
 
 async def next_expiry(work: Work) -> datetime | None:
@@ -123,15 +125,14 @@ class _Expired:
 
 async def _expire(work: Work, card_ids: Sequence[UUID]) -> None:
     cards = await store.lock(work, card_ids)
-    codes = ("merchant.breakage", "merchant.breakage_income", *SIDES)
-    accounts = await lock_accounts(work, cards.values(), codes=codes, funding=True)
+    taken = await life_store.charge_backs(work, list(cards))
+    accounts = await lock_accounts(work, cards.values(), codes=(*BREAKAGE, *(SIDES if taken else ())), funders=True)
     lots: dict[UUID, list[Lot]] = {card_id: [] for card_id in cards}
     for lot in await ledger.lots.of_parents(work, list(cards)):
         lots[lot.parent_id].append(lot)
-    taken = await life_store.charge_backs(work, list(cards))
     expired = _Expired(work.now, accounts)
     for card_id, card in cards.items():
-        if card_id in taken and card.status != "expired":
+        if card_id in taken:
             expired.take_back(card, taken[card_id], lots[card_id])
         else:
             expired.expire(card, lots[card_id])

@@ -135,7 +135,7 @@ def draw(
         design_id=terms.design_id,
         batch_id=batch_id,
         expires_at=terms.expires_at,
-        issued_at=work.now,
+        issued_at=terms.issued_at or work.now,
         activated_at=work.now if terms.activate else None,
         reveal_until=work.now + SHOWN_FOR if batch_id is None else None,
         first_revealed_at=work.now if batch_id is None else None,
@@ -251,7 +251,7 @@ def _activity(new: New, asked: Asked) -> Activity:
         cause_id=card.batch_id,
         partner_id=card.partner_id,
         request_id=asked.request_id,
-        at=card.issued_at,
+        at=card.created_at,
     )
 
 

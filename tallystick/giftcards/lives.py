@@ -20,15 +20,11 @@ from tallystick.giftcards import activities, resource
 from tallystick.giftcards.activities import Change
 from tallystick.giftcards.delivery import missing
 from tallystick.giftcards.model import LOT, GiftCard, Status
-from tallystick.ledger import Code, Journal, Lot, LotClass, NewAccount, Transfer, house_account
+from tallystick.ledger import Code, Journal, Lot, LotClass, NewAccount, Transfer, ValueHeld, house_account
 from tallystick.merchants import Merchant, SpendingTerms
 
 CHARGED_BACK: Final = "charge_back"
 """Why a card is frozen for good."""
-
-
-class ValueHeld(Refusal):
-    code, status, title = "ValueHeld", 409, "Payments hold value of the gift card."
 
 
 class CardChange(Protocol):
@@ -126,40 +122,39 @@ async def lock_own(
     commands: Sequence[CardChange],
     *,
     codes: Sequence[Code] = (),
-    funding: bool = False,
     lots: bool = False,
+    funders: bool = False,
+    funding: bool = False,
 ) -> None:
-    """Lock the cards that the callers may change, then their lots and the named accounts of their merchants.
-
-    `funding`: those who paid for the lots too, and what the merchants give from. Nobody locks what is not theirs.
-    """
+    """Lock the cards that the callers may change, then their accounts; nobody locks what is not theirs."""
     asking = {command.card_id: command.asked for command in commands}
     known = await store.by_ids(work, list(asking))
     mine = [card_id for card_id, card in known.items() if may_change(asking[card_id].caller, card)]
-    if mine:
-        await lock(work, mine, codes=codes, funding=funding, lots=lots)
-
-
-async def lock(
-    work: Work, card_ids: Sequence[UUID], *, codes: Sequence[Code] = (), funding: bool = False, lots: bool = True
-) -> dict[UUID, GiftCard]:
-    """The cards, locked in the one order with their lots and those accounts of their merchants."""
-    cards = await store.lock(work, card_ids)
-    await lock_accounts(work, cards.values(), codes=codes, funding=funding, lots=lots)
-    return cards
+    cards = await store.lock(work, mine) if mine else {}
+    await lock_accounts(work, cards.values(), codes=codes, lots=lots, funders=funders, funding=funding)
 
 
 async def lock_accounts(
-    work: Work, cards: Collection[GiftCard], *, codes: Sequence[Code] = (), funding: bool = False, lots: bool = True
+    work: Work,
+    cards: Collection[GiftCard],
+    *,
+    codes: Sequence[Code] = (),
+    lots: bool = True,
+    funders: bool = False,
+    funding: bool = False,
 ) -> dict[UUID, ledger.Account]:
-    """The accounts behind locked cards, locked all at once: their lots, and those accounts of their merchants."""
+    """The accounts behind locked cards, locked all at once.
+
+    Those of their merchants by `codes`; their lots; who paid for these; and what their merchants give promotional cards from.
+    """
     wanted = {house_account(card.merchant_id, code) for card in cards for code in codes}
-    found = await ledger.lots.of_parents(work, [card.id for card in cards]) if lots else []
+    found = await ledger.lots.of_parents(work, [card.id for card in cards]) if lots and cards else []
     wanted |= {lot.id for lot in found}
-    if funding:
-        shops = await merchants.by_ids(work, list({card.merchant_id for card in cards}))
-        wanted |= {shop.funding_account_id for shop in shops.values()}
+    if funders:
         wanted |= {lot.funder_id for lot in found if lot.funder_id is not None}
+    giving = list({card.merchant_id for card in cards if card.value_class == "promotional"}) if funding else []
+    if giving:
+        wanted |= {shop.funding_account_id for shop in (await merchants.by_ids(work, giving)).values()}
     return await ledger.lock(work, list(wanted))
 
 

@@ -40,7 +40,7 @@ async def load(work: Work, commands: Sequence[LoadCard]) -> list[Answer | Refusa
         bounds = await quotas.look(
             work, [(command.asked.caller.partner_id, VALUE_QUOTA, command.amount) for command in commands]
         )
-        await lock_own(work, commands, codes=("merchant.sales",), funding=True, lots=True)
+        await lock_own(work, commands, codes=("merchant.sales",), lots=True, funding=True)
 
     async def act(work: Work, command: LoadCard) -> Answer | Refusal:
         return await _load(work, command, bounds)
@@ -63,7 +63,8 @@ async def _load(work: Work, command: LoadCard, bounds: Quotas) -> Answer | Refus
     if over is not None:
         return over
     expires_at, rolled = _terms(stands, work.now)
-    card = moved_on(stands.card, work.now, status="active", reason=None, expires_at=expires_at)
+    reason = "loaded" if stands.status == "depleted" else stands.card.reason
+    card = moved_on(stands.card, work.now, status="active", reason=reason, expires_at=expires_at)
     debit = _paying(stands)
     lot = new_lot(card, card.value_class, funder_id=None if card.value_class == "paid" else debit)
     transfers = [Transfer(debit, lot.id, command.amount)]

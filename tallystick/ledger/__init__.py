@@ -1,6 +1,7 @@
 """The books: accounts, journals of transfers, entries, holds, and the proof that they are whole.
 
-Owns `accounts`, `journals`, `entries`, `holds`, `hold_resolutions` and `lot_deadlines`; only `ledger_post` and `ledger_hold` move a balance.
+Owns `accounts`, `journals`, `entries`, `holds`, `hold_resolutions`, `lot_deadlines`, `periods` and `book_closings`; only
+`ledger_post` and `ledger_hold` move a balance.
 """
 
 from tallystick.ledger import lots
@@ -31,6 +32,7 @@ from tallystick.ledger.model import (
     Resolution,
     ResolutionVerdict,
     Transfer,
+    ValueHeld,
     Verdict,
 )
 from tallystick.ledger.proof import Fault, check_books
@@ -53,6 +55,7 @@ __all__ = [
     "Resolution",
     "ResolutionVerdict",
     "Transfer",
+    "ValueHeld",
     "Verdict",
     "balance",
     "check_books",

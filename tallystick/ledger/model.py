@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from tallystick.base.errors import Refusal
+
 Verdict = Literal[
     "posted", "below_floor", "above_ceiling", "unknown_account", "other_book", "other_currency", "too_large"
 ]
@@ -34,6 +36,12 @@ ResolutionVerdict = Literal[
 than held; the others are the verdict on the capture's journal."""
 
 LotClass = Literal["paid", "promotional", "compensation", "refund"]
+
+
+class ValueHeld(Refusal):
+    """A verb that would move value from under a payment."""
+
+    code, status, title = "ValueHeld", 409, "Authorised payments hold value of it."
 
 
 @dataclass(frozen=True, slots=True)

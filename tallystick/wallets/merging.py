@@ -17,7 +17,7 @@ from tallystick.base import ids
 from tallystick.base.errors import InvalidState, Refusal
 from tallystick.base.work import Asked, Work
 from tallystick.customers import Customer
-from tallystick.ledger import Account, Journal, NewAccount, Transfer
+from tallystick.ledger import Account, Journal, NewAccount, Transfer, ValueHeld
 from tallystick.wallets import merge_store, resource
 from tallystick.wallets.actions import close_drained, event, owe
 from tallystick.wallets.merge_store import Before, WalletMerge, of_merges, owners
@@ -35,10 +35,6 @@ __all__ = [
     "refuse",
     "refuse_back",
 ]
-
-
-class ValueHeld(Refusal):
-    code, status, title = "ValueHeld", 409, "Authorised payments hold value of the wallet."
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from tallystick import ledger, wallets
+from tallystick import enrolment, ledger, wallets
 from tallystick.base import ids
+from tallystick.base.batcher import run_batch
 from tallystick.base.db import Db
-from tallystick.base.work import Runtime
+from tallystick.base.errors import Refusal
+from tallystick.base.work import Asked, Caller, Runtime
+from tallystick.enrolment import MergeUsers, UnmergeUser
 from tallystick.ledger import Journal, Transfer, house_account
 from tests.api import Answer, Api, document_of
 from tests.rewards.cast import feed
@@ -21,6 +24,33 @@ async def merge(api: Api, user_id: str, into: str, *, key: str | None = None) ->
 
 async def unmerge(api: Api, user_id: str, *, key: str | None = None) -> Answer:
     return await api.post(f"users/{user_id}/unmerge", headers={} if key is None else {"Idempotency-Key": key})
+
+
+def asked(api: Api) -> Asked:
+    """A request of the partner, as another process has it."""
+    caller = Caller(api.tenant, api.partner_id, UUID(api.client_id), frozenset(), None, False, 1000, 1000)
+    return Asked(caller, ids.new(), "POST", "/api/v1/tests")
+
+
+async def merge_aside(runtime: Runtime, api: Api, user_id: str, into: str) -> str:
+    """Merge in a batch of its own, as another process does; the code of the refusal, or `merged`."""
+    command = MergeUsers(asked(api), UUID(user_id), UUID(into))
+    return _told(await run_batch(runtime, enrolment.merge_users, api.tenant, [command]), "merged")
+
+
+async def unmerge_aside(runtime: Runtime, api: Api, user_id: str) -> str:
+    """The same for undoing; else `parted`."""
+    command = UnmergeUser(asked(api), UUID(user_id))
+    return _told(await run_batch(runtime, enrolment.unmerge_user, api.tenant, [command]), "parted")
+
+
+def _told(outcomes: Any, done: str) -> str:
+    (outcome,) = outcomes
+    if isinstance(outcome, Refusal):
+        return outcome.code
+    if isinstance(outcome, Exception):
+        raise outcome
+    return done
 
 
 async def merged(api: Api, user_id: str, into: str) -> Any:

@@ -5,7 +5,17 @@ import asyncio
 from tallystick.base.work import Runtime
 from tests import world
 from tests.api import Api
-from tests.enrolment.merge_cast import holder, merge, parted, spend, status, topics, unmerge
+from tests.enrolment.merge_cast import (
+    holder,
+    merge,
+    merge_aside,
+    parted,
+    spend,
+    status,
+    topics,
+    unmerge,
+    unmerge_aside,
+)
 from tests.rewards.cast import OTHER_PHONE, balance
 from tests.rewards.conftest import api
 from tests.wallets.cast import hold, only_lot
@@ -68,31 +78,41 @@ async def test_a_merge_and_an_authorisation_at_once_never_leave_held_value_behin
         assert await available(api, into_wallet) == 500
 
 
-async def test_of_two_merges_that_cross_one_happens(api: Api) -> None:
+async def test_of_two_merges_that_cross_one_happens(runtime: Runtime, api: Api) -> None:
     for n in range(3):
         phones = f"+1202555013{n}", f"+1202555014{n}"
         (a, a_wallet), (b, b_wallet) = [await holder(api, phone) for phone in phones]
         for phone in phones:
             await api.issue(phone, 100)
-        answers = await asyncio.gather(merge(api, a, b), merge(api, b, a))
-        assert sorted(answer.status for answer in answers) == [200, 409]
+        outcomes = await asyncio.gather(merge_aside(runtime, api, a, b), merge_aside(runtime, api, b, a))
+        assert sorted(outcomes) == ["InvalidState", "merged"]
         assert await available(api, a_wallet, b_wallet) == 200
         assert sorted([await status(api, a_wallet), await status(api, b_wallet)]) == ["active", "closed"]
 
 
-async def test_many_merges_into_one_and_round_in_a_ring_lose_nothing(api: Api) -> None:
+async def test_of_merges_into_two_survivors_one_happens(runtime: Runtime, api: Api) -> None:
+    for n in range(2):
+        people = [await holder(api, f"+120255502{n}{m}") for m in range(3)]
+        await api.issue(f"+120255502{n}0", 100)
+        (a, _), (b, b_wallet), (c, c_wallet) = people
+        outcomes = await asyncio.gather(*(merge_aside(runtime, api, a, into) for into in (b, c, b, c)))
+        assert sorted(outcomes) == ["InvalidState"] * 3 + ["merged"]
+        assert await available(api, b_wallet, c_wallet) == 100
+
+
+async def test_many_merges_into_one_and_round_in_a_ring_lose_nothing(runtime: Runtime, api: Api) -> None:
     people = [await holder(api, f"+1202555015{n}") for n in range(4)]
     for n in range(4):
         await api.issue(f"+1202555015{n}", 100)
     users = [user_id for user_id, _ in people]
-    answers = await asyncio.gather(
-        *(merge(api, user_id, users[(n + 1) % 4]) for n, user_id in enumerate(users)),
-        *(merge(api, user_id, users[0]) for user_id in users[1:]),
+    outcomes = await asyncio.gather(
+        *(merge_aside(runtime, api, user_id, users[(n + 1) % 4]) for n, user_id in enumerate(users)),
+        *(merge_aside(runtime, api, user_id, users[0]) for user_id in users[1:]),
     )
-    assert {answer.status for answer in answers} <= {200, 409}
+    assert set(outcomes) <= {"merged", "InvalidState"}
     assert await available(api, *(wallet_id for _, wallet_id in people)) == 400
     statuses = [(await api.get(f"users/{user_id}")).attributes["status"] for user_id in users]
-    assert statuses.count("merged") == sum(answer.status == 200 for answer in answers)
+    assert statuses.count("merged") == outcomes.count("merged")
     assert "active" in statuses
 
 
@@ -102,10 +122,18 @@ async def test_undoing_twice_at_once_happens_once(runtime: Runtime, api: Api) ->
     await api.issue(MIRA, 500)
     await merge(api, user_id, into)
     await spend(runtime, api, into_wallet, 100)
-    answers = await asyncio.gather(*(unmerge(api, user_id) for _ in range(4)))
-    assert sorted(answer.status for answer in answers) == [200, 409, 409, 409]
+    outcomes = await asyncio.gather(*(unmerge_aside(runtime, api, user_id) for _ in range(4)))
+    assert sorted(outcomes) == ["InvalidState"] * 3 + ["parted"]
     assert await available(api, wallet_id) == 400
     assert (await topics(api, wallet_id))[-1] == ("wallet.unmerged", 4)
+
+
+async def test_users_without_wallets_are_merged_and_parted_once_too(runtime: Runtime, api: Api) -> None:
+    user_id, b, c = await api.user(MIRA), await api.user(MIRA), await api.user(MIRA_AGAIN)
+    outcomes = await asyncio.gather(*(merge_aside(runtime, api, user_id, into) for into in (b, c, b, c)))
+    assert sorted(outcomes) == ["InvalidState"] * 3 + ["merged"]
+    outcomes = await asyncio.gather(*(unmerge_aside(runtime, api, user_id) for _ in range(4)))
+    assert sorted(outcomes) == ["InvalidState"] * 3 + ["parted"]
 
 
 async def test_undoing_and_spending_at_once_lose_nothing(runtime: Runtime, api: Api) -> None:

@@ -210,6 +210,19 @@ async def test_a_partner_whose_reward_another_ones_customer_claims_is_told(
     assert [event["topic"] for event in await feed(other)] == ["wallet.created"]
 
 
+async def test_what_is_about_no_merchant_is_for_its_own_partner_alone(
+    api: Api, runtime: Runtime, session: aiohttp.ClientSession, base_url: str
+) -> None:
+    assert api.merchant_id is not None
+    neighbour = await join(runtime, session, base_url, tenant=api.tenant, visibility="programme")
+    at_the_merchant = await another_client(runtime, api, (api.merchant_id,))
+    async with runtime.work(api.tenant) as work:
+        events.record(work, replace(happened(api), topic="quota.warning", subject_type="Usage", merchant_id=None))
+        events.record(work, happened(api))
+    told = [[event["topic"] for event in await feed(one)] for one in (api, at_the_merchant, neighbour)]
+    assert told == [["quota.warning", "merchant.updated"], ["quota.warning", "merchant.updated"], ["merchant.updated"]]
+
+
 async def test_a_client_for_one_merchant_reads_that_ones_only(api: Api, runtime: Runtime) -> None:
     lagoon = await luna(runtime, api.tenant, "Lagoon")
     limited = await another_client(runtime, api, (lagoon.id,))

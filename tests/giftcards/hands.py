@@ -53,7 +53,7 @@ async def card(
     async with runtime.work(api.tenant) as work:
         merchant = (await merchants.by_ids(work, [place]))[place]
         wanted = Terms(place, amount, activate=status != "pending", **terms)
-        new = issuing.draw(work, ids.new(), api.partner_id, wanted, merchant)
+        new = issuing.draw(work, api.partner_id, wanted, merchant)
         issuing.put(work, [(new, asked(api))])
     if status not in ("active", "pending"):
         await put_in(runtime, api, new.card.id, status)

@@ -12,12 +12,15 @@ import aiohttp
 import pytest
 
 from tallystick import giftcards
+from tallystick.base.clock import render
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tallystick.giftcards import batch_store, codes, downloading, making
+from tallystick.giftcards.downloading import AlreadyDownloaded, DownloadBatch
 from tests.api import Answer, Api, join
 from tests.conftest import Clock
-from tests.giftcards.cast import LEASE, NOBODY, accept, batch, books, rows, run, tell
+from tests.giftcards.cast import LEASE, NOBODY, accept, batch, books, now, rows, run, tell
+from tests.giftcards.hands import asked, put_in
 from tests.governance.cast import agree, line
 from tests.rewards.cast import (
     advance,
@@ -66,8 +69,8 @@ async def test_a_batch_is_accepted_at_once_and_made_in_chunks(api: Api, runtime:
     assert (await api.get(f"gift-card-batches/{batch_id}")).text == answer.text
     progress = []
     while await giftcards.run_batches(runtime):
-        now = await batch(api, batch_id)
-        progress.append((now["status"], now["done"], await count(runtime, api)))
+        shown = await batch(api, batch_id)
+        progress.append((shown["status"], shown["done"], await count(runtime, api)))
     assert progress == [("running", 5, 5), ("running", 10, 10), ("completed", 12, 12)]
     assert await books(runtime, api, "merchant.sales") == -3000
     listed = await api.get(f"gift-cards?filter[batchId]={batch_id}&page[limit]=50")
@@ -194,18 +197,16 @@ async def test_the_pending_cards_of_a_batch_are_activated_in_chunks(api: Api, ru
     batch_id = answer.data["id"]
     refused(await verb(api, batch_id, "activate"), 409, "InvalidState")
     await run(runtime)
-    one, two = [each["id"] for each in (await api.get("gift-cards")).data][:2]
-    async with runtime.work(api.tenant) as work:
-        await work.db.run(
-            "update gift_cards set status = 'frozen' where tenant_id = $1 and id = $2::text::uuid", api.tenant.id, two
-        )
+    one, two, three = [each["id"] for each in (await api.get("gift-cards")).data][:3]
+    await put_in(runtime, api, UUID(two), "frozen")
+    await put_in(runtime, api, UUID(three), "pending", expires_at=await now(api))
     assert (await verb(api, batch_id, "activate")).attributes["activation"] == "running"
     refused(await verb(api, batch_id, "activate"), 409, "InvalidState")
     await run(runtime)
     end = await batch(api, batch_id)
-    assert (end["activation"], end["activated"]) == ("completed", 11)
+    assert (end["activation"], end["activated"]) == ("completed", 10)
     states = [each["attributes"]["status"] for each in (await api.get("gift-cards?page[limit]=50")).data]
-    assert (states.count("active"), states.count("frozen")) == (11, 1)
+    assert (states.count("active"), states.count("frozen"), states.count("expired")) == (10, 1, 1)
     assert [(topic, n) for topic, n, _ in await story(api, one)] == [
         ("gift_card.issued", 1),
         ("gift_card.activated", 2),
@@ -221,7 +222,7 @@ async def test_the_pending_cards_of_a_batch_are_activated_in_chunks(api: Api, ru
     # A second round finds nothing more.
     assert (await verb(api, batch_id, "activate")).status == 202
     await run(runtime)
-    assert (await batch(api, batch_id))["activated"] == 11
+    assert (await batch(api, batch_id))["activated"] == 10
 
 
 async def test_cards_that_are_active_already_are_not_activated(api: Api, runtime: Runtime) -> None:
@@ -271,6 +272,13 @@ async def test_of_two_downloads_at_once_one_gets_the_numbers(api: Api, runtime: 
     batch_id = await made(runtime, api)
     answers = await asyncio.gather(*(verb(api, batch_id, "download") for _ in range(6)))
     assert sorted(answer.status for answer in answers) == [200] + [409] * 5
+
+
+async def test_of_two_downloads_in_one_work_one_gets_the_numbers(api: Api, runtime: Runtime) -> None:
+    wish = DownloadBatch(asked(api), UUID(await made(runtime, api)))
+    async with runtime.work(api.tenant) as work:
+        first, second = await downloading.allow(work, [wish, wish])
+    assert isinstance(first, batch_store.CardBatch) and isinstance(second, AlreadyDownloaded)
 
 
 async def test_numbers_are_given_to_nobody_else_and_not_before_they_are_made(
@@ -339,6 +347,21 @@ async def test_an_expiry_that_passes_before_all_are_made_stops_the_batch(api: Ap
     await run(runtime)
     stopped = await batch(api, answer.data["id"])
     assert (stopped["status"], stopped["error"]["source"]) == ("paused", {"pointer": "/data/attributes/expiresAt"})
+
+
+async def test_the_law_counts_from_when_a_batch_is_accepted(api: Api, runtime: Runtime) -> None:
+    issued_at = await now(api)
+    refused(
+        await accept(api, 12, expiresAt="2031-03-02T08:59:59Z"), 400, "InvalidRequest", "/data/attributes/expiresAt"
+    )
+    batch_id = (await accept(api, 12, expiresAt="2031-03-02T09:00:00Z")).data["id"]
+    await giftcards.run_batches(runtime)
+    await advance(api, "PT1H")
+    await run(runtime)
+    assert (await batch(api, batch_id))["status"] == "completed"
+    cards = [each["attributes"] for each in (await api.get("gift-cards?page[limit]=50")).data]
+    assert {card["issuedAt"] for card in cards} == {render(issued_at)}
+    assert len({card["createdAt"] for card in cards}) == 2
 
 
 async def test_a_batch_of_production_is_made_by_real_time(

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,9 +14,13 @@ import pytest
 from tallystick.base import clock
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
-from tallystick.giftcards import codes
+from tallystick.giftcards import codes, issuing
+from tallystick.giftcards.deciding import Terms
+from tallystick.giftcards.issuing import IssueCard, Issued
+from tallystick.giftcards.model import FundingRefused
 from tests.api import Answer, Api, document_of, join, luna
 from tests.giftcards.cast import NOBODY, books, issue, issued, lots_of, now, rows, show
+from tests.giftcards.hands import asked
 from tests.governance.cast import agree, line
 from tests.rewards.cast import (
     advance,
@@ -129,6 +134,27 @@ async def test_rivals_never_give_away_more_than_the_funding_holds(api: Api, runt
     assert await left(runtime, api) == 0
 
 
+async def test_rivals_in_one_work_are_decided_as_if_one_came_after_the_other(api: Api, runtime: Runtime) -> None:
+    await configure(runtime, api, funding_mode="prefunded")
+    await top_up(runtime, api, 250)
+    assert api.merchant_id is not None
+    wish = Terms(api.merchant_id, 100, value_class="promotional")
+    keys = ("a", "a", "b", "c", "d", "c")
+    commands = [IssueCard(asked(api), key, wish, merchant_named=False) for key in keys]
+    async with runtime.work(api.tenant) as work:
+        outcomes = await issuing.issue(work, commands)
+    told = [("again" if each.replayed else "new") if isinstance(each, Issued) else each.code for each in outcomes]
+    assert told == ["new", "again", "new", "InsufficientFunding", "InsufficientFunding", "InsufficientFunding"]
+    # A key whose first request was refused belongs to a later twin that was not.
+    await top_up(runtime, api, 50)
+    large = replace(commands[3], terms=replace(wish, amount=101))
+    async with runtime.work(api.tenant) as work:
+        outcomes = await issuing.issue(work, [large, commands[3], commands[5]])
+    assert isinstance(outcomes[0], FundingRefused) and [type(each) for each in outcomes[1:]] == [Issued, Issued]
+    assert isinstance(outcomes[1], Issued)
+    assert (await issue(api, 100, "c", valueClass="promotional")).data["id"] == str(outcomes[1].card_id)
+
+
 @pytest.mark.parametrize(
     ("attributes", "places"),
     [
@@ -226,13 +252,14 @@ async def test_the_same_key_twice_at_once_is_one_card(api: Api, runtime: Runtime
 
 async def test_a_key_for_another_request_is_a_conflict(api: Api) -> None:
     await issued(api, 100, key="k")
-    for more in (
+    others: list[dict[str, Any]] = [
         {"amount": 101},
         {"pin": True},
         {"externalReference": "x"},
         {"activate": False},
         {"reloadable": False},
-    ):
+    ]
+    for more in others:
         answer = await issue(api, **({"amount": 100, "key": "k"} | more))
         refused(answer, 409, "IdempotencyConflict", "/data/attributes/idempotencyKey")
 

@@ -221,18 +221,6 @@ async def pay_from(api: Api, sources: list[dict[str, Any]], amount: int, **more:
     return answer
 
 
-async def put_card(runtime: Runtime, api: Api, card_id: str, status: str, *, replaced_by: str | None = None) -> None:
-    """A card is in another state from now on, whatever led there."""
-    async with runtime.work(api.tenant) as work:
-        await work.db.run(
-            "update gift_cards set status = $3, replaced_by = $4 where tenant_id = $1 and id = $2",
-            api.tenant.id,
-            UUID(card_id),
-            status,
-            None if replaced_by is None else UUID(replaced_by),
-        )
-
-
 async def refunds_of(runtime: Runtime, api: Api, intent_id: str) -> list[tuple[int, int, int, str | None]]:
     """(amount, tender, discount, reason) of each refund of a payment, oldest first."""
     async with runtime.reading(api.tenant) as work:

@@ -1,93 +1,21 @@
-"""A batch is its payments one at a time: the pure decision against a model, the whole verb against another programme."""
+"""A batch is its payments one at a time: the pure decision against a model."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from itertools import pairwise
-from typing import Any, Final
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick import ledger, merchants
 from tallystick.base import ids
-from tallystick.base.db import Db
-from tallystick.base.errors import Refusal, at
-from tallystick.base.work import Asked, Caller, Runtime, Tenant
+from tallystick.base.errors import Refusal
 from tallystick.ledger import Lot, LotClass, lots
 from tallystick.merchants import SpendingTerms
-from tallystick.payments.authorizing import Paid, authorize
-from tallystick.payments.deciding import (
-    Authorized,
-    AuthorizePayment,
-    Facts,
-    Found,
-    Holder,
-    Replayed,
-    Shop,
-    SourceAsked,
-    decide,
-)
+from tallystick.payments.deciding import Authorized, Facts, Found, Holder, Replayed, Shop, decide
 from tallystick.payments.velocity import Counters, Spent
 from tests import world
-from tests.customers.cast import Partner
-from tests.payments.cast import check_payments
-
-PARTNERS: Final = (ids.new(), ids.new())
-PLACES: Final = 4
-"""Wallets, the third of them suspended and the fourth closing; one merchant, one of two partners at the till."""
-STATUSES: Final = ("active", "active", "suspended", "closing")
-CLASSES: Final[tuple[LotClass, ...]] = ("paid", "refund", "compensation", "promotional")
-DAY: Final = date(2026, 3, 2)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A payment by numbers, so that it can be made for any programme."""
-
-    partner: int
-    amount: int
-    sources: tuple[tuple[int, int | None], ...]
-    key: int
-    reference: int | None
-    manual: bool
-    partial: bool
-
-
-SOURCES: Final = st.lists(
-    st.tuples(st.integers(0, PLACES - 1), st.sampled_from([None, None, 10, 60])), min_size=1, max_size=3
-).map(tuple)
-WISHES: Final = st.lists(
-    st.builds(
-        Wish,
-        partner=st.integers(0, 1),
-        amount=st.sampled_from([1, 40, 50, 60, 101]),
-        sources=SOURCES,
-        key=st.integers(0, 9),
-        reference=st.sampled_from([None, None, 0, 1, 2]),
-        manual=st.booleans(),
-        partial=st.booleans(),
-    ),
-    max_size=20,
-)
-HOLDINGS: Final = st.lists(
-    st.tuples(
-        st.integers(0, PLACES - 1),
-        st.sampled_from(CLASSES),
-        st.integers(1, 90),
-        st.sampled_from([None, None, -1, 0, 5, 9]),
-    ),
-    max_size=10,
-)
-"""Lots: of which wallet, of which class, how much, and in how many days they expire."""
-SPLITS: Final = st.lists(st.integers(0, 20), max_size=4)
-
-
-def split(wishes: Sequence[Wish], cuts: Sequence[int]) -> list[Sequence[Wish]]:
-    """The wishes in their order, in batches."""
-    places = sorted({0, len(wishes), *(cut for cut in cuts if cut < len(wishes))})
-    return [wishes[start:end] for start, end in pairwise(places)]
+from tests.payments.wishes import DAY, HOLDINGS, PARTNERS, PLACES, SPLITS, STATUSES, WISHES, Wish, command, split
 
 
 @dataclass
@@ -237,26 +165,6 @@ class Database:
         )
 
 
-def command(wish: Wish, shop_id: UUID, wallets: Sequence[UUID]) -> AuthorizePayment:
-    caller = Caller(
-        Tenant(ids.new(), ids.new(), "sandbox"), PARTNERS[wish.partner], ids.new(), frozenset(), None, False, 1, 1
-    )
-    return AuthorizePayment(
-        asked=Asked(caller, ids.new(), "POST", "/api/v1/payment-intents"),
-        merchant_id=shop_id,
-        merchant_named=True,
-        amount=wish.amount,
-        sources=tuple(
-            SourceAsked(at(f"/data/attributes/sources/{n}/walletId"), "wallet", wallets[wallet], amount=most)
-            for n, (wallet, most) in enumerate(wish.sources)
-        ),
-        key=str(wish.key),
-        capture="manual" if wish.manual else "automatic",
-        allow_partial=wish.partial,
-        external_reference=None if wish.reference is None else str(wish.reference),
-    )
-
-
 def said(outcome: Authorized | Replayed | Refusal) -> Any:
     if isinstance(outcome, Refusal):
         return outcome.code
@@ -293,116 +201,3 @@ def test_any_split_into_batches_decides_as_one_after_another(
         left = {lot.id: lot.available for each in facts.lots.values() for lot in each}
         usable = [purse for purse in model.purses if purse.days is None or purse.days > 0]
         assert left == {purse.id: purse.left for purse in usable if purse.left}
-
-
-@dataclass
-class Programme:
-    """A programme with one merchant, two partners, and wallets as `STATUSES` says, but that none is suspended."""
-
-    partners: list[Partner]
-    shop_id: UUID
-    wallets: list[UUID]
-    intents: dict[UUID, int] = field(default_factory=dict)
-    purses: dict[UUID, int] = field(default_factory=dict)
-
-    @classmethod
-    async def found(cls, runtime: Runtime, holdings: Sequence[tuple[int, LotClass, int, int | None]]) -> "Programme":
-        tenant = await world.northwind(runtime, "production")
-        partners = [Partner(runtime, tenant), Partner(runtime, tenant)]
-        async with runtime.work(tenant) as work:
-            shop = await merchants.add(work, merchants.NewMerchant("Café Luna", "USD", "US", "America/New_York"))
-            changes = merchants.Changes(wallet_day_maximum=150, wallet_day_count=6, merchant_day_maximum=260)
-            await merchants.configure(work, shop.id, changes)
-        wallets = []
-        for number in range(PLACES):
-            user = await partners[0].create(phone=f"+1202555{number:04}", phone_verified=True)
-            wallets.append(await partners[0].wallet(user.resource_id, shop))
-        made = cls(partners, shop.id, wallets)
-        for number, (wallet, lot_class, amount, days) in enumerate(holdings):
-            made.purses[await made._fill(wallet, lot_class, amount, days)] = number
-        await partners[0].suspend(wallets[2])
-        await partners[0].close(wallets[3])
-        return made
-
-    async def _fill(self, wallet: int, lot_class: LotClass, amount: int, days: int | None) -> UUID:
-        partner = self.partners[0]
-        async with partner.runtime.work(partner.tenant) as work:
-            # Lots of one class and expiry are burnt by their ids, which two programmes give in the same order.
-            account = ledger.NewAccount(
-                id=ids.new(1_000_000 + len(self.purses)),
-                merchant_id=self.shop_id,
-                currency="USD",
-                code="wallet.lot",
-                owner_id=self.wallets[wallet],
-                parent_id=self.wallets[wallet],
-                lot_class=lot_class,
-                expires_at=None if days is None else work.now + timedelta(days=days),
-                floor=0,
-            )
-            transfer = ledger.Transfer(ledger.house_account(self.shop_id, "merchant.sales"), account.id, amount)
-            journal = ledger.Journal(ids.new(), "card.load", account.id, self.shop_id, "USD", (transfer,))
-            assert await ledger.post(work, [journal], opening=[account]) == ["posted"]
-        return account.id
-
-    async def pay(self, batch: Sequence[Wish]) -> list[str]:
-        commands = [
-            replace(command(wish, self.shop_id, self.wallets), asked=self.partners[wish.partner].asked())
-            for wish in batch
-        ]
-        return [self._said(outcome) for outcome in await self.partners[0].do(authorize, *commands)]
-
-    def _said(self, outcome: Any) -> str:
-        if isinstance(outcome, Paid):
-            number = self.intents.setdefault(outcome.intent_id, len(self.intents))
-            return f"payment {number}{' again' if outcome.replayed else ''}"
-        assert isinstance(outcome, Refusal), repr(outcome)
-        return outcome.code
-
-    async def state(self) -> Any:
-        """Payments, parts, lots, wallets, counted days, references, events in their order, and how many keys there are."""
-        tenant = self.partners[0].tenant
-        wallets = {wallet_id: number for number, wallet_id in enumerate([*self.wallets, self.shop_id])}
-
-        async def rows(sql: str) -> list[list[Any]]:
-            names = {**wallets, **self.intents, **self.purses}
-            found = await work.db.rows(sql, tenant.id)
-            return sorted(([names.get(each, each) for each in row] for row in found), key=repr)
-
-        async with self.partners[0].runtime.reading(tenant) as work:
-            return [
-                await rows(
-                    "select id, status, authorized_amount, captured_tender from payment_intents where tenant_id = $1"
-                ),
-                await rows(
-                    "select intent_id, ordinal, account_id, amount, captured from payment_parts where tenant_id = $1"
-                ),
-                await rows("select id, balance, held from accounts where tenant_id = $1 and code = 'wallet.lot'"),
-                await rows("select id, status from wallets where tenant_id = $1"),
-                await rows("select subject_id, day, count, amount from spending_days where tenant_id = $1"),
-                await rows("select reference, intent_id from till_references where tenant_id = $1"),
-                await rows(
-                    "select subject_id, topic, sequence from events where tenant_id = $1 and topic like 'redem%'"
-                ),
-                await rows("select count(*) from idempotency_keys where tenant_id = $1 and operation like 'payments%'"),
-            ]
-
-
-@given(wishes=WISHES, cuts=SPLITS, holdings=HOLDINGS)
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-async def test_paying_in_batches_does_what_paying_one_by_one_does(
-    runtime: Runtime,
-    auditor: Db,
-    wishes: list[Wish],
-    cuts: list[int],
-    holdings: list[tuple[int, LotClass, int, int | None]],
-) -> None:
-    coming = [
-        (wallet, kind, amount, None if days is None else abs(days) + 1) for wallet, kind, amount, days in holdings
-    ]
-    batched, single = await Programme.found(runtime, coming), await Programme.found(runtime, coming)
-    together = [told for batch in split(wishes, cuts) for told in await batched.pay(batch)]
-    apart = [told for wish in wishes for told in await single.pay([wish])]
-    assert together == apart
-    assert await batched.state() == await single.state()
-    for programme in (batched, single):
-        await check_payments(auditor, programme.partners[0].tenant)

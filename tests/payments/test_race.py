@@ -38,8 +38,9 @@ async def at_once(runtime: Runtime, api: Api, *batches: Sequence[AuthorizePaymen
     """The outcomes of batches that are carried out at the same time, one after another in the answer."""
     outcomes = await asyncio.gather(*(run_batch(runtime, authorize, api.tenant, batch) for batch in batches))
     found = [outcome for batch in outcomes for outcome in batch]
-    assert all(isinstance(outcome, (Paid, Refusal)) for outcome in found), found
-    return found
+    told = [outcome for outcome in found if isinstance(outcome, (Paid, Refusal))]
+    assert len(told) == len(found), found
+    return told
 
 
 def told(outcomes: Sequence[Paid | Refusal]) -> Counter[str]:

@@ -14,6 +14,7 @@ from tallystick.base.work import Runtime
 from tests import world
 from tests.api import Api, document_of, join
 from tests.giftcards.cast import show
+from tests.giftcards.living import do, done
 from tests.payments.changes import (
     add_lot,
     balance,
@@ -25,7 +26,6 @@ from tests.payments.changes import (
     pay,
     pay_from,
     payable,
-    put_card,
     refund,
     refunds_of,
     shown,
@@ -277,27 +277,45 @@ async def test_a_capture_tells_the_card(api: Api, runtime: Runtime) -> None:
 async def test_a_frozen_card_gets_back_what_is_its_holders(api: Api, runtime: Runtime) -> None:
     card_id = await card_with(api, 500)
     intent_id = (await pay_from(api, [{"giftCardId": card_id}], 400, capture="automatic")).data["id"]
-    await put_card(runtime, api, card_id, "frozen")
+    await done(api, card_id, "freeze", reason="lost")
     assert (await refund(api, intent_id, 150)).status == 200
     assert (await show(api, card_id))["status"] == "frozen"
     assert [lot[:2] for lot in await lots_of(runtime, api, card_id)] == [(250, 0)]
 
 
 async def test_a_replaced_cards_value_goes_to_the_one_behind_it(api: Api, runtime: Runtime) -> None:
-    first, second, third = [await card_with(api, amount) for amount in (500, 100, 100)]
-    intent_id = (await pay_from(api, [{"giftCardId": first}], 500, capture="automatic")).data["id"]
-    await put_card(runtime, api, first, "replaced", replaced_by=second)
-    await put_card(runtime, api, second, "replaced", replaced_by=third)
+    first = await card_with(api, 500)
+    intent_id = (await pay_from(api, [{"giftCardId": first}], 400, capture="automatic")).data["id"]
+    second = (await done(api, first, "replace", reason="lost")).data["id"]
+    third = (await done(api, second, "replace", reason="damaged")).data["id"]
     await refund(api, intent_id, 300)
+    assert [(await show(api, card_id))["status"] for card_id in (first, second, third)] == [
+        "replaced",
+        "replaced",
+        "active",
+    ]
     assert [lot[0] for lot in await lots_of(runtime, api, first)] == [0]
-    assert sorted(lot[0] for lot in await lots_of(runtime, api, third)) == [100, 300]
-    assert {lot[2] for lot in await lots_of(runtime, api, third)} == {"paid"}
+    assert [lot[0] for lot in await lots_of(runtime, api, second)] == [0]
+    assert [(lot[0], lot[2]) for lot in await lots_of(runtime, api, third)] == [(100, "paid"), (300, "paid")]
+    await pay_from(api, [{"giftCardId": third}], 400, capture="automatic")
+
+
+async def test_refunds_and_replacements_at_once_lose_nothing(api: Api, runtime: Runtime) -> None:
+    card_id = await card_with(api, 500)
+    intent_id = (await pay_from(api, [{"giftCardId": card_id}], 400, capture="automatic")).data["id"]
+    *_, replaced = await asyncio.gather(
+        *(refund(api, intent_id, 50) for _ in range(4)), do(api, card_id, "replace", reason="lost")
+    )
+    refunded = (await shown(api, intent_id))["refundedAmount"]
+    assert refunded == 200
+    assert sum(lot[0] for lot in await lots_of(runtime, api, card_id)) == 0
+    assert sum(lot[0] for lot in await lots_of(runtime, api, replaced.data["id"])) == 300
 
 
 async def test_a_cancelled_card_gets_nothing_back(api: Api, runtime: Runtime) -> None:
     card_id = await card_with(api, 500)
     intent_id = (await pay_from(api, [{"giftCardId": card_id}], 500, capture="automatic")).data["id"]
-    await put_card(runtime, api, card_id, "cancelled")
+    await done(api, card_id, "cancel", reason="customer_request")
     refused(await refund(api, intent_id), 409, "SourceClosed")
     assert await payable(runtime, api) == 500
 

@@ -10,6 +10,7 @@ from tallystick import rewards
 from tallystick.base import ids
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
+from tallystick.customers import recipients
 from tallystick.rewards import notices
 from tallystick.sandbox import DueWork
 from tallystick.sandbox import advance as move_clock
@@ -91,10 +92,25 @@ async def test_what_no_longer_waits_is_not_announced(runtime: Runtime, api: Api,
         assert await notices.next_notice(work) is None
 
 
-async def test_two_loops_and_a_cancellation_at_once_tell_one_story(runtime: Runtime, api: Api, clock: Clock) -> None:
+async def test_loops_that_found_the_same_reward_tell_once(runtime: Runtime, api: Api, clock: Clock) -> None:
     reward_id = (await api.issue()).data["id"]
     clock.move(timedelta(days=80))
-    await asyncio.gather(*(notices.notify_at(runtime, api.tenant, clock.now) for _ in range(4)), cancel(api, reward_id))
+    async with runtime.work(api.tenant) as work:
+        people = await work.db.rows("select id from recipients where tenant_id = $1", api.tenant.id)
+        await recipients.lock_by_ids(work, [row[0] for row in people])
+        loops = asyncio.gather(*(notices.notify_at(runtime, api.tenant, clock.now) for _ in range(3)))
+        await asyncio.sleep(0.2)  # all of them have found it by now, and wait for the lock
+        assert not loops.done()
+    await loops
+    assert [topic for topic, _, _ in await story(api, reward_id)] == ["reward.pre_issued", "reward.expiring"]
+
+
+async def test_a_loop_that_found_what_is_cancelled_meanwhile_says_nothing(
+    runtime: Runtime, api: Api, clock: Clock
+) -> None:
+    reward_id = (await api.issue()).data["id"]
+    clock.move(timedelta(days=80))
+    await asyncio.gather(notices.notify_at(runtime, api.tenant, clock.now), cancel(api, reward_id))
     topics = [topic for topic, _, _ in await story(api, reward_id)]
     assert topics in (
         ["reward.pre_issued", "reward.expiring", "reward.cancelled"],

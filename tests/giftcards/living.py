@@ -1,0 +1,117 @@
+"""Short ways to bring cards into any state and to change them, over HTTP; and what the books and histories say of them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from tallystick.base import ids
+from tallystick.base.work import Runtime
+from tests.api import Answer, Api, document_of
+from tests.giftcards.cast import issued, rows, show
+from tests.rewards.cast import advance
+
+AMOUNT: Final = 900
+"""Little enough to be paid out in California."""
+SHORT_TERM: Final = "2026-03-12T09:00:00.000Z"
+"""Ten days after every test begins: a promotional card may expire so soon."""
+STATES: Final = ("pending", "active", "frozen", "depleted", "expired", "cancelled", "replaced")
+
+
+async def do(api: Api, card_id: str, verb: str, *, key: str | None = None, **attributes: Any) -> Answer:
+    """A verb on a card; without attributes it has no body."""
+    kind = "".join(word.title() for word in verb.split("-")) + "GiftCard"
+    headers = {} if key is None else {"Idempotency-Key": key}
+    document = document_of(kind, **attributes) if attributes else None
+    return await api.post(f"gift-cards/{card_id}/{verb}", document, headers=headers)
+
+
+async def done(api: Api, card_id: str, verb: str, **attributes: Any) -> Answer:
+    """The same, and it went well."""
+    answer = await do(api, card_id, verb, **attributes)
+    assert answer.status in (200, 201, 202), answer.text
+    return answer
+
+
+async def decide(api: Api, adjustment_id: str, verdict: str, *, key: str | None = None) -> Answer:
+    """Approve or reject an adjustment."""
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return await api.post(f"gift-card-adjustments/{adjustment_id}/{verdict}", headers=headers)
+
+
+async def pay(api: Api, card_id: str, amount: int, capture: str = "automatic", **more: Any) -> str:
+    """The id of a payment out of a card."""
+    wanted = {"amount": amount, "capture": capture, "idempotencyKey": str(ids.new()), **more}
+    document = document_of("PaymentIntent", sources=[{"giftCardId": card_id}], **wanted)
+    answer = await api.post("payment-intents", document)
+    assert answer.status == 201, answer.text
+    return str(answer.data["id"])
+
+
+async def settle(api: Api, intent_id: str, verb: str, amount: int | None = None) -> Answer:
+    """Capture, cancel or refund a payment."""
+    document = None if amount is None else document_of(f"{verb.title()}PaymentIntent", amount=amount)
+    answer = await api.post(f"payment-intents/{intent_id}/{verb}", document)
+    assert answer.status == 200, answer.text
+    return answer
+
+
+async def in_state(api: Api, status: str, amount: int = AMOUNT, **more: Any) -> str:
+    """The id of a card in this state, brought there over HTTP."""
+    if status == "expired":
+        card_id = await new(api, amount, valueClass="promotional", expiresAt=SHORT_TERM, **more)
+        await advance(api, "P11D")
+        return card_id
+    card_id = await new(api, amount, activate=status != "pending", **more)
+    if status == "frozen":
+        await done(api, card_id, "freeze", reason="lost")
+    elif status == "depleted":
+        await pay(api, card_id, amount)
+    elif status == "cancelled":
+        await done(api, card_id, "cancel", reason="customer_request", refund=True)
+    elif status == "replaced":
+        await done(api, card_id, "replace", reason="damaged")
+    return card_id
+
+
+async def new(api: Api, amount: int = AMOUNT, **more: Any) -> str:
+    """The id of a new card."""
+    return str((await issued(api, amount, **more)).data["id"])
+
+
+async def status_of(api: Api, card_id: str) -> str:
+    return str((await show(api, card_id))["status"])
+
+
+async def balance_of(api: Api, card_id: str) -> tuple[int, int]:
+    """(available, held) of a card as a partner reads it."""
+    balance: Mapping[str, int] = (await show(api, card_id))["balance"]
+    return balance["available"], balance["held"]
+
+
+async def told(api: Api, card_id: str) -> list[tuple[str, int, int]]:
+    """(kind, amount, balance after) of what happened to a card, oldest first."""
+    answer = await api.get(f"gift-cards/{card_id}/activities?page[limit]=50")
+    assert answer.status == 200, answer.text
+    lines = [each["attributes"] for each in answer.data]
+    return [(each["kind"], each["amount"], each["balanceAfter"]) for each in reversed(lines)]
+
+
+async def journals(runtime: Runtime, api: Api, kind: str) -> list[list[tuple[str, int]]]:
+    """Of each journal of a kind its entries, (code of the account, amount), sorted."""
+    found = await rows(
+        runtime,
+        api,
+        """
+        select j.id, a.code, e.amount
+        from journals as j
+        join entries as e on e.tenant_id = j.tenant_id and e.journal_id = j.id
+        join accounts as a on a.tenant_id = j.tenant_id and a.id = e.account_id
+        where j.tenant_id = $1 and j.kind = $2
+        order by j.recorded_at, j.id, a.code, e.amount
+        """,
+        kind,
+    )
+    of: dict[UUID, list[tuple[str, int]]] = {}
+    for journal_id, code, amount in found:
+        of.setdefault(journal_id, []).append((code, amount))
+    return list(of.values())

@@ -1,0 +1,67 @@
+"""Every verb in every state: the ones that are allowed work, the others say which state is in the way."""
+
+from typing import Any, Final
+
+import pytest
+
+from tallystick.base.work import Runtime
+from tests.api import Api
+from tests.giftcards.living import STATES, do, in_state, status_of, told
+from tests.rewards.cast import configure, refused
+
+NEEDS: Final[dict[str, dict[str, Any]]] = {
+    "activate": {},
+    "load": {"amount": 100},
+    "adjust": {"amount": 100, "reason": "complimentary"},
+    "freeze": {"reason": "stolen"},
+    "unfreeze": {"reason": "found"},
+    "replace": {"reason": "lost"},
+    "cancel": {"reason": "customer_request", "refund": True},
+    "charge-back": {},
+    "cash-out": {},
+}
+BECOMES: Final[dict[tuple[str, str], str]] = {
+    ("activate", "pending"): "active",
+    ("load", "active"): "active",
+    ("load", "depleted"): "active",
+    ("adjust", "active"): "active",
+    ("adjust", "depleted"): "active",
+    ("freeze", "pending"): "frozen",
+    ("freeze", "active"): "frozen",
+    ("freeze", "depleted"): "frozen",
+    ("unfreeze", "frozen"): "active",
+    ("replace", "pending"): "replaced",
+    ("replace", "active"): "replaced",
+    ("replace", "frozen"): "replaced",
+    ("replace", "depleted"): "replaced",
+    ("cancel", "pending"): "cancelled",
+    ("cancel", "active"): "cancelled",
+    ("cancel", "frozen"): "cancelled",
+    ("cancel", "depleted"): "cancelled",
+    ("charge-back", "pending"): "frozen",
+    ("charge-back", "active"): "frozen",
+    ("charge-back", "frozen"): "frozen",
+    ("charge-back", "depleted"): "frozen",
+    ("cash-out", "active"): "depleted",
+}
+"""What is allowed, and where it leads."""
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_every_verb_keeps_to_the_states_it_is_for(api: Api, runtime: Runtime, state: str) -> None:
+    await configure(runtime, api, region="US-CA")
+    allowed = [verb for verb in NEEDS if (verb, state) in BECOMES]
+    # What is refused leaves the card as it was, so that one card sees all the refusals.
+    card_id = await in_state(api, state)
+    before = await told(api, card_id)
+    for verb, attributes in NEEDS.items():
+        if verb not in allowed:
+            answer = await do(api, card_id, verb, **attributes)
+            refused(answer, 409, "InvalidState")
+            assert state in answer.body["errors"][0]["detail"], (verb, answer.text)
+    assert (await told(api, card_id), await status_of(api, card_id)) == (before, state)
+    for number, verb in enumerate(allowed):
+        one = card_id if number == 0 else await in_state(api, state)
+        answer = await do(api, one, verb, **NEEDS[verb])
+        assert answer.status in (200, 201, 202), (verb, answer.text)
+        assert await status_of(api, one) == BECOMES[verb, state], verb
