@@ -12,11 +12,11 @@ from tallystick.base.errors import InvalidRequest, Refusal, attribute
 from tallystick.base.work import Work
 from tallystick.giftcards import jurisdictions
 from tallystick.giftcards.design_store import Design
-from tallystick.giftcards.model import COUNT_QUOTA, VALUE_QUOTA, FundingRefused, ValueClass
+from tallystick.giftcards.model import COUNT_QUOTA, VALUE_QUOTA, ValueClass
 from tallystick.giftcards.sent import unknown_merchant
 from tallystick.governance import quotas
 from tallystick.governance.quotas import Quotas
-from tallystick.merchants import Merchant, SpendingTerms
+from tallystick.merchants import InsufficientFunding, Merchant, SpendingTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Facts:
         left = self.funds[self.merchants[terms.merchant_id].funding_account_id]
         if left is None or left >= terms.amount:
             return None
-        return FundingRefused(
+        return InsufficientFunding(
             "The merchant's funding does not cover this amount. Ask the merchant to add funds or raise its limit.",
             source=attribute("amount"),
         )

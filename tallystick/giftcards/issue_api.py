@@ -28,8 +28,8 @@ from tallystick.giftcards.deciding import Terms
 from tallystick.giftcards.delivery import ResendCard, missing
 from tallystick.giftcards.designs import AddDesign, ChangeDesign, Changes
 from tallystick.giftcards.issuing import IssueCard, issue
-from tallystick.giftcards.model import STATUSES, FundingRefused
-from tallystick.merchants import MerchantDirectory
+from tallystick.giftcards.model import STATUSES
+from tallystick.merchants import InsufficientFunding, MerchantDirectory
 
 NO_DESIGN: Final = "You have no active design of this id for the merchant. Verify the id, or leave it out."
 
@@ -286,7 +286,7 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
     return (
         Route(
             "POST", card.path, issues, write, "Issue a gift card", takes, card, status=201,
-            errors=(IdempotencyConflict, FundingRefused, QuotaExceeded),
+            errors=(IdempotencyConflict, InsufficientFunding, QuotaExceeded),
         ),
         Route("GET", card.path, list_gift_cards, read, "List gift cards", gives=card, many=True, query=(*CARD_FILTERS, *PAGE)),
         Route("GET", one, get_gift_card, read, "Get a gift card", gives=card, errors=(NotFound,)),

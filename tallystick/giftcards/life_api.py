@@ -39,11 +39,11 @@ from tallystick.giftcards.charging_back import ChargeBackCard
 from tallystick.giftcards.delivery import missing
 from tallystick.giftcards.ending import CancelCard, CashOutCard, CashOutNotAllowed
 from tallystick.giftcards.freezing import ActivateCard, FreezeCard, UnfreezeCard
-from tallystick.ledger import ValueHeld
 from tallystick.giftcards.loading import LoadCard
-from tallystick.giftcards.model import AMOUNT_MAX, FundingRefused
+from tallystick.giftcards.model import AMOUNT_MAX
 from tallystick.giftcards.replacing import ReplaceCard
-from tallystick.merchants import MerchantDirectory
+from tallystick.ledger import ValueHeld
+from tallystick.merchants import InsufficientFunding, MerchantDirectory
 
 
 class LoadAttributes(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -271,7 +271,7 @@ def routes(_directory: MerchantDirectory) -> tuple[Route, ...]:
         _verb("activate", activate_card, "Activate a gift card", none),
         _verb(
             "load", load_card, "Load value on a gift card", LoadAttributes, {"amount": 2500},
-            errors=(QuotaExceeded, FundingRefused),
+            errors=(QuotaExceeded, InsufficientFunding),
         ),
         _verb(
             "adjust", adjust_card, "Adjust the balance of a gift card", AdjustAttributes,

@@ -16,10 +16,11 @@ from tallystick.base.work import Asked, Work
 from tallystick.giftcards import jurisdictions
 from tallystick.giftcards.activities import Change, moved_on
 from tallystick.giftcards.lives import Standing, answered, journal_of, keyed, lock_own, new_lot, own
-from tallystick.giftcards.model import VALUE_QUOTA, FundingRefused
+from tallystick.giftcards.model import VALUE_QUOTA
 from tallystick.governance import quotas
 from tallystick.governance.quotas import Quotas
 from tallystick.ledger import Lot, Transfer, house_account
+from tallystick.merchants import InsufficientFunding
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ async def _load(work: Work, command: LoadCard, bounds: Quotas) -> Answer | Refus
         assert verdict == "below_floor" and lot.funder_id is not None, f"the books refused a load: {verdict}"
         bounds.give_back(card.partner_id, VALUE_QUOTA, command.amount, card.currency)
         detail = "The merchant's funding does not cover this amount. Ask the merchant to add funds or raise its limit."
-        return FundingRefused(detail, source=attribute("amount"))
+        return InsufficientFunding(detail, source=attribute("amount"))
     after = stands.balance + command.amount
     change = Change(
         card,

@@ -145,7 +145,7 @@ def _opens(work: Work, card: GiftCard, tried: CodeTried, facts: _Facts, *, right
     if tried.pin is None:
         return False
     facts.tries[card.id] = pins.after(tries, work.real_now, right=right)
-    return right
+    return right and not tries.is_locked(work.real_now)
 
 
 def _tell_blocked(work: Work, asked: Asked, before: Window, window: Window) -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from tallystick.base.errors import Refusal
 from tallystick.base.work import Caller
 
 Status = Literal["pending", "active", "frozen", "depleted", "expired", "cancelled", "replaced"]
@@ -82,12 +81,6 @@ TRANSITIONS: Final[Mapping[tuple[Status, Status], tuple[str, ...]]] = {
     ("depleted", "replaced"): REPLACE_REASONS,
 }
 """Which state may follow which, and the reasons that lead there. Whatever is not here does not happen."""
-
-
-class FundingRefused(Refusal):
-    """A promotional card that its merchant cannot pay for."""
-
-    code, status, title = "InsufficientFunding", 409, "The merchant's funding does not cover this."
 
 
 @dataclass(frozen=True, slots=True)

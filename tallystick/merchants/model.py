@@ -26,6 +26,10 @@ MACHINE_ZONES: Final = frozenset({"localtime", "Factory"})
 """Names in a machine's zone files that mean another zone on another machine."""
 
 
+class InsufficientFunding(Refusal):
+    code, status, title = "InsufficientFunding", 409, "The merchant's funding does not cover this."
+
+
 @dataclass(frozen=True, slots=True)
 class Merchant:
     """A merchant as its row was. Maxima are minor units of `currency`; None: no maximum."""

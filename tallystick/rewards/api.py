@@ -23,12 +23,11 @@ from tallystick.base.errors import (
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.customers import recipients
 from tallystick.customers.api import path_id, replied
-from tallystick.merchants import MerchantDirectory
+from tallystick.merchants import InsufficientFunding, MerchantDirectory
 from tallystick.rewards import batch_api, changing, resource, sent
 from tallystick.rewards.changing import CancelReward, ReverseReward, UpdateReward, missing
 from tallystick.rewards.issuing import issue
 from tallystick.rewards.model import (
-    InsufficientFunding,
     IssueReward,
     MultipleActiveWallets,
     PreIssuedConflict,

@@ -17,9 +17,10 @@ from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
 from tallystick.governance import quotas
 from tallystick.governance.quotas import Quotas
+from tallystick.merchants import InsufficientFunding
 from tallystick.rewards import resource
 from tallystick.rewards.looking import midnight
-from tallystick.rewards.model import QUOTA, InsufficientFunding, Private, Reward, not_changeable
+from tallystick.rewards.model import QUOTA, Private, Reward, not_changeable
 
 T = TypeVar("T")
 Given = str | None | msgspec.UnsetType

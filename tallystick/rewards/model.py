@@ -15,7 +15,7 @@ from tallystick.base.errors import (
 )
 from tallystick.base.work import Asked
 from tallystick.governance.quotas import Quotas
-from tallystick.merchants import Merchant
+from tallystick.merchants import InsufficientFunding, Merchant
 from tallystick.wallets import WalletFact
 
 Status = Literal["Credited", "Created", "Claimed", "Expired", "Cancelled"]
@@ -42,10 +42,6 @@ class WalletNotIssuable(Refusal):
 
 class PreIssuedConflict(Refusal):
     code, status, title = "PreIssuedConflict", 409, "An unclaimed reward for this recipient already exists."
-
-
-class InsufficientFunding(Refusal):
-    code, status, title = "InsufficientFunding", 409, "The merchant's funding does not cover this."
 
 
 @dataclass(frozen=True, slots=True)

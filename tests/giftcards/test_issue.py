@@ -17,7 +17,7 @@ from tallystick.base.work import Runtime
 from tallystick.giftcards import codes, issuing
 from tallystick.giftcards.deciding import Terms
 from tallystick.giftcards.issuing import IssueCard, Issued
-from tallystick.giftcards.model import FundingRefused
+from tallystick.merchants import InsufficientFunding
 from tests.api import Answer, Api, document_of, join, luna
 from tests.giftcards.cast import NOBODY, books, issue, issued, lots_of, now, rows, show
 from tests.giftcards.hands import asked
@@ -150,7 +150,7 @@ async def test_rivals_in_one_work_are_decided_as_if_one_came_after_the_other(api
     large = replace(commands[3], terms=replace(wish, amount=101))
     async with runtime.work(api.tenant) as work:
         outcomes = await issuing.issue(work, [large, commands[3], commands[5]])
-    assert isinstance(outcomes[0], FundingRefused) and [type(each) for each in outcomes[1:]] == [Issued, Issued]
+    assert isinstance(outcomes[0], InsufficientFunding) and [type(each) for each in outcomes[1:]] == [Issued, Issued]
     assert isinstance(outcomes[1], Issued)
     assert (await issue(api, 100, "c", valueClass="promotional")).data["id"] == str(outcomes[1].card_id)
 
@@ -260,7 +260,7 @@ async def test_a_key_for_another_request_is_a_conflict(api: Api) -> None:
         {"reloadable": False},
     ]
     for more in others:
-        answer = await issue(api, **({"amount": 100, "key": "k"} | more))
+        answer = await issue(api, **{"amount": 100, "key": "k", **more})
         refused(answer, 409, "IdempotencyConflict", "/data/attributes/idempotencyKey")
 
 
