@@ -133,10 +133,7 @@ async def download_gift_card_batch(call: Call) -> Reply:
     return Reply(
         200,
         None,
-        [
-            ("content-disposition", f'attachment; filename="gift-cards-{batch.id}.csv"'),
-            ("cache-control", "no-store"),
-        ],
+        [("content-disposition", f'attachment; filename="gift-cards-{batch.id}.csv"')],
         resource_id=batch.id,
         logged=True,
         stream=downloading.lines(call.house.runtime, tenant, batch.id),

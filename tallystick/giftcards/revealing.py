@@ -71,4 +71,5 @@ def _reveal(work: Work, command: RevealCard, card: GiftCard | None) -> Revealed 
         return InvalidState(f"The gift card is {card.status}; its number is of no use any more and is not shown.")
     pin = None if card.pin_sealed is None else codes.unseal_pin(work, card.id, card.pin_sealed)
     shown = GiftCardSecretAttributes(codes.written(codes.unseal(work, card.id, card.code_sealed)), pin)
+    audit.note(work, command.asked, status=200, resource_id=card.id)
     return Revealed(card.id, jsonapi.document(jsonapi.resource(GIFT_CARD_SECRET, card.id, shown)))

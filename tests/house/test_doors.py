@@ -9,13 +9,15 @@ import aiohttp
 import pytest
 
 from tallystick import partners
-from tallystick.base import ids
+from tallystick.base import clock, ids
 from tallystick.base.routes import Route
 from tallystick.base.secrets import new_secret
 from tallystick.base.work import Runtime
 from tallystick.main import routes
 from tallystick.merchants import MerchantDirectory
 from tests.api import Answer, Api, document_of, join
+from tests.governance.cast import LineWish, agree
+from tests.world import T0
 
 TABLE = routes(cast(MerchantDirectory, None))
 EACH = [pytest.param(route, id=f"{route.method} {route.path}") for route in TABLE]
@@ -102,6 +104,9 @@ async def street(the_runtime: Runtime, session: aiohttp.ClientSession, base_url:
         ),
         "another partner of the programme": await join(the_runtime, session, base_url, tenant=owner.tenant),
     }
+    await agree(
+        the_runtime, owner.tenant, owner.partner_id, LineWish("giftCards.count", "month", "UTC", 100, "notify")
+    )
     return Street(owner, await _things(owner), neighbours)
 
 
@@ -127,6 +132,7 @@ async def _things(owner: Api) -> dict[str, str]:
     )
     assert batch.status == 202, batch.text
     return {
+        **await _stored_value(owner),
         "/api/v1/users": user_id,
         "/api/v1/wallets": wallet.data["id"],
         "/api/v1/rewards": reward.data["id"],
@@ -134,6 +140,32 @@ async def _things(owner: Api) -> dict[str, str]:
         "/api/v1/merchants": str(owner.merchant_id),
         "/api/v1/credentials": owner.client_id,
     }
+
+
+async def _stored_value(owner: Api) -> dict[str, str]:
+    key = {"idempotencyKey": str(ids.new())}
+    card = await _made(owner, "gift-cards", "GiftCard", amount=500, **key)
+    await owner.patch(
+        f"merchants/{owner.merchant_id}/configuration", document_of("MerchantConfiguration", adjustMaximum=0)
+    )
+    paid = {"giftCardId": card, "amount": 100, "capture": "manual", **key}
+    correction = {"amount": 5, "reason": "complimentary"}
+    return {
+        "/api/v1/gift-cards": card,
+        "/api/v1/payment-intents": await _made(owner, "payment-intents", "PaymentIntent", **paid),
+        "/api/v1/gift-card-batches": await _made(owner, "gift-card-batches", "GiftCardBatch", count=1, amount=5, **key),
+        "/api/v1/gift-card-designs": await _made(owner, "gift-card-designs", "GiftCardDesign", name="Winter"),
+        "/api/v1/gift-card-adjustments": await _made(owner, f"gift-cards/{card}/adjust", "AdjustGiftCard", **correction),
+        "/api/v1/reports": await _made(owner, "reports", "Report", kind="aging"),
+        "/api/v1/periods": await _made(owner, "periods", "Period", endsAt=clock.render(T0)),
+        "/api/v1/usage": (await owner.get("usage")).data[0]["id"],
+    }
+
+
+async def _made(owner: Api, path: str, kind: str, **attributes: Any) -> str:
+    answer = await owner.post(path, document_of(kind, **attributes))
+    assert answer.status in {201, 202}, answer.text
+    return str(answer.data["id"])
 
 
 SHARED = {"/api/v1/users", "/api/v1/wallets", "/api/v1/merchants"}
