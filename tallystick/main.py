@@ -34,6 +34,7 @@ from tallystick.customers import api as customers_api
 from tallystick.enrolment import api as enrolment_api
 from tallystick.events import api as events_api
 from tallystick.giftcards import api as giftcards_api
+from tallystick.giftcards.resource import GIFT_CARD_EVENT
 from tallystick.governance import admin_api as governance_admin
 from tallystick.governance import api as governance_api
 from tallystick.governance.resource import USAGE_EVENT
@@ -47,11 +48,13 @@ from tallystick.rewards import api as rewards_api
 from tallystick.rewards.resource import REWARD_EVENT
 from tallystick.sandbox import api as sandbox_api
 from tallystick.wallets import api as wallets_api
+from tallystick.wallets.resource import WALLET_EVENT
 
 CLOSINGS = (audit.write_requests, governance.quotas.write, events.number)
 """The last writes of every work, in order: quotas are counted behind every other lock, and the events are numbered last."""
 
 DUE = (
+    sandbox.DueWork("tell of rewards that expire", rewards.notices.next_notice, rewards.notices.notify_at),
     sandbox.DueWork("expire rewards", rewards.next_deadline, rewards.expire_at),
     sandbox.DueWork("expire payments", payments.next_deadline, payments.expire_at),
     sandbox.DueWork("expire value of wallets", wallets.next_expiry, wallets.expire_at),
@@ -186,7 +189,7 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
         title="Tallystick",
         version=__version__,
         server_url=settings.base_url,
-        told=(REWARD_EVENT, CREDENTIAL_EVENT, USAGE_EVENT),
+        told=(REWARD_EVENT, CREDENTIAL_EVENT, USAGE_EVENT, WALLET_EVENT, GIFT_CARD_EVENT),
     )
     as_json, as_page = openapi.encode(document), reference.page(document)
     cached = ("cache-control", "public, max-age=300")

@@ -45,6 +45,7 @@ def loops(senders: messages.Senders) -> Sequence[Loop]:
     """All background work there is. Each way out has a loop of its own, so that a gateway that hangs delays no mail."""
     return (
         Loop("expire rewards", rewards.expire_due, idle_seconds=1.0),
+        Loop("tell of rewards that expire", rewards.notices.notify_due, idle_seconds=30.0),
         Loop("expire payments", payments.expire_due, idle_seconds=1.0),
         Loop("expire value of wallets", wallets.expire_due, idle_seconds=1.0),
         Loop("expire gift cards", giftcards.expire_due, idle_seconds=1.0),

@@ -77,7 +77,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "UnexpectedError": "Retry with the same idempotency key; if it stays, report the requestId.",
     "Unavailable": "Retry with the same idempotency key after Retry-After.",
     "WalletNotFound": "Verify the phone number.",
-    "MultipleActiveWallets": "Escalate: the recipient's records need to be put right.",
+    "MultipleActiveWallets": "Merge the users with POST /users/{id}/merge, then try again.",
     "WalletNotIssuable": "Wait for the wallet's state to resolve, or use a different channel.",
     "PreIssuedConflict": "Update or cancel the reward that waits.",
     "InsufficientFunding": "Ask the merchant to fund, or give less.",

@@ -4,7 +4,9 @@ An operator puts them where they would only be found by somebody who should not 
 test numbers. They are answered as any number that does not exist.
 """
 
+from dataclasses import replace
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -58,8 +60,8 @@ async def plant(work: Work, count: int, label: str) -> list[str]:
     return [codes.written(number) for number in numbers]
 
 
-def alarm(work: Work, asked: Asked, label: str) -> None:
-    """Somebody tried a canary. Whose credential that was is not told to its own partner, who may be the one."""
+def alarm(work: Work, asked: Asked, label: str, merchant_id: UUID | None) -> None:
+    """Somebody tried a canary, at this merchant where one is known. Their own partner, who may be the one, is not told."""
     caller = asked.caller
     logs.log(request_id=asked.request_id).warning(
         "A gift card number that was never sold was tried.",
@@ -70,11 +72,11 @@ def alarm(work: Work, asked: Asked, label: str) -> None:
     shown = CardAlertAttributes(
         "canaryUsed", str(caller.partner_id), str(caller.client_id), clock.render(work.real_now), label=label
     )
-    events.record(work, alert("gift_card.canary_used", shown, asked, is_told=False))
+    events.record(work, replace(alert("gift_card.canary_used", shown), merchant_id=merchant_id))
 
 
-def alert(topic: str, shown: CardAlertAttributes, asked: Asked, *, is_told: bool) -> events.Event:
-    """An alert is a subject of its own. `is_told`: whether the partner whose credential it is about reads of it."""
+def alert(topic: str, shown: CardAlertAttributes) -> events.Event:
+    """An alert is a subject of its own. It is the operator's: no partner is told, unless the event names one."""
     alert_id = ids.new()
     return events.Event(
         topic=topic,
@@ -82,6 +84,4 @@ def alert(topic: str, shown: CardAlertAttributes, asked: Asked, *, is_told: bool
         subject_id=alert_id,
         sequence=1,
         document=jsonapi.resource(CARD_ALERT, alert_id, shown),
-        partner_id=asked.caller.partner_id if is_told else None,
-        request_id=asked.request_id if is_told else None,
     )

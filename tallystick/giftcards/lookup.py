@@ -8,7 +8,7 @@ counted is counted whether or not the request is refused, since a refusal is a v
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -132,7 +132,7 @@ def _look(work: Work, tried: CodeTried, index: bytes, card: GiftCard | None, fac
     matches = hmac.compare_digest(digest, kept or NO_DIGEST)
     is_open = card is not None and (not card.has_pin or _opens(work, card, tried, facts, right=matches))
     if index in facts.canaries:
-        canaries.alarm(work, tried.asked, facts.canaries[index])
+        canaries.alarm(work, tried.asked, facts.canaries[index], tried.merchant_id)
     facts.windows[client_id] = breaker.after(window, work.real_now, missed=not is_open)
     if facts.windows[client_id].is_blocked(work.real_now):
         _tell_blocked(work, tried.asked, window, facts.windows[client_id])
@@ -169,7 +169,8 @@ def _tell_blocked(work: Work, asked: Asked, before: Window, window: Window) -> N
         missed=missed,
         blocked_until=clock.render(window.blocked_until),
     )
-    events.record(work, canaries.alert("gift_card.lookups_blocked", shown, asked, is_told=True))
+    event = canaries.alert("gift_card.lookups_blocked", shown)
+    events.record(work, replace(event, partner_id=caller.partner_id, request_id=asked.request_id))
 
 
 def _shown(work: Work, caller: Caller, card: GiftCard, balance: Balance) -> bytes:

@@ -33,6 +33,12 @@ set due_at = $3
 where tenant_id = $1 and account_id = any($2::uuid[]) and expires_at <= $4
 """
 
+SET_DUE_AT_EXPIRY = """
+update lot_deadlines
+set due_at = expires_at
+where tenant_id = $1 and account_id = any($2::uuid[]) and due_at is null
+"""
+
 UNANNOUNCED = """
 select account_id, parent_id, merchant_id, expires_at
 from lot_deadlines
@@ -69,6 +75,11 @@ async def due(work: Work, code: str, limit: int) -> list[Deadline]:
 async def set_due(work: Work, account_ids: Sequence[UUID], at: datetime | None) -> None:
     """Say when expired lots are due, or that they no longer are."""
     await work.db.run(SET_DUE, work.tenant.id, account_ids, at, work.now)
+
+
+async def set_due_at_expiry(work: Work, account_ids: Sequence[UUID]) -> None:
+    """Those of the lots that expire and are not due at any time are due at their expiry."""
+    await work.db.run(SET_DUE_AT_EXPIRY, work.tenant.id, account_ids)
 
 
 async def unannounced(work: Work, code: str, until: datetime, limit: int) -> list[Deadline]:

@@ -68,6 +68,14 @@ async def look_again(work: Work, account_ids: Sequence[UUID]) -> None:
     await lot_store.set_due(work, account_ids, work.now)
 
 
+async def credited(work: Work, account_ids: Sequence[UUID]) -> None:
+    """Value came back to these lots: those that expire are due at their expiry, also where that was settled already.
+
+    A work that waited for a lot may credit it behind the work that let it expire.
+    """
+    await lot_store.set_due_at_expiry(work, account_ids)
+
+
 async def unannounced(work: Work, code: str, until: datetime, limit: int) -> list[Deadline]:
     """Lots of this code that expire by `until`, of which nobody was told yet; earliest first, locked against other announcers."""
     return await lot_store.unannounced(work, code, until, limit)

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 Channel = Literal["email", "sms"]
-Kind = Literal["code", "claim_notice", "expiry_notice", "gift_card"]
+Kind = Literal["code", "claim_notice", "expiry_notice", "gift_card", "value_notice"]
 SealedUnder = Literal["house", "recipient"]
 
 Verdict = Literal["sent", "later", "never"]
@@ -19,6 +19,7 @@ USEFUL_FOR: Final[dict[str, timedelta]] = {
     "claim_notice": timedelta(days=3),
     "expiry_notice": timedelta(days=3),
     "gift_card": timedelta(days=3),
+    "value_notice": timedelta(days=3),
 }
 """How long after it was written a message is still worth sending. A code that has expired only puzzles whoever gets it."""
 

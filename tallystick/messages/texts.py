@@ -48,6 +48,14 @@ def _gift_card(facts: Facts) -> tuple[str, str]:
     return "A gift card for you", "\n".join(lines)
 
 
+def _value_notice(facts: Facts) -> tuple[str, str]:
+    """Facts: `amount` in minor units, `currency`, `merchant`, `expires` (a day)."""
+    return (
+        "Some of your balance expires soon",
+        f"{_sum(facts)} of what you have at {facts['merchant']} can be used until {facts['expires']}.",
+    )
+
+
 def _sum(facts: Facts) -> str:
     return str(Money(int(facts["amount"]), facts["currency"]))
 
@@ -57,4 +65,5 @@ TEXTS: Final[Mapping[Kind, Callable[[Facts], tuple[str, str]]]] = {
     "claim_notice": _claim_notice,
     "expiry_notice": _expiry_notice,
     "gift_card": _gift_card,
+    "value_notice": _value_notice,
 }

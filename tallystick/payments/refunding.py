@@ -180,6 +180,7 @@ async def _move(work: Work, intent: PaymentIntent, back: Sequence[Return]) -> UU
     )
     verdicts = await ledger.post(work, [journal], opening=landing.opening)
     assert verdicts == ["posted"], f"the books refused a refund: {verdicts}"
+    await ledger.lots.credited(work, [lot.id for lot in lots.values() if lot.expires_at is not None])
     return journal.id
 
 

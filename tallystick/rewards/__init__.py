@@ -3,6 +3,7 @@
 Owns `rewards`, `reward_batches` and `reward_batch_items`.
 """
 
+from tallystick.rewards import notices
 from tallystick.rewards.batches import run_batches
 from tallystick.rewards.changing import CancelReward, ReverseReward, UpdateReward, cancel, reverse, update
 from tallystick.rewards.claiming import Claim, claim, expire_at, expire_due, next_deadline
@@ -23,6 +24,7 @@ __all__ = [
     "expire_due",
     "issue",
     "next_deadline",
+    "notices",
     "reverse",
     "run_batches",
     "update",

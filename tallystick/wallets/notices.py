@@ -3,15 +3,21 @@
 A notice is dated when it is given. Changed terms hold for every lot that was not announced yet.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import tallystick.wallets.store as store
-from tallystick import ledger
+from tallystick import customers, ledger, merchants, messages
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Runtime, Tenant, Work
+from tallystick.customers import Customer, recipients
+from tallystick.messages import Channel
 from tallystick.wallets.actions import hold
 from tallystick.wallets.expiry import Part, tell
+from tallystick.wallets.model import Wallet
 
 NOTIFY_AT_ONCE: Final = 200
 """How many lots one work announces: cut by how long their wallets are held."""
@@ -51,4 +57,48 @@ async def _announce(work: Work, due: list[store.Expiring]) -> None:
             amounts[part] = amounts.get(part, 0) + lot.available + lot.held
     if amounts:
         await tell(work, "wallet.value_expiring", wallets, amounts)
+        await _write(work, wallets, amounts)
     await ledger.lots.announced(work, list(waiting))
+
+
+async def _write(work: Work, wallets: Mapping[UUID, Wallet], amounts: Mapping[Part, int]) -> None:
+    """A message to each holder who can be reached; the day is the merchant's."""
+    told = [wallets[wallet_id] for wallet_id, _ in amounts]
+    holders = await customers.by_ids(work, list({wallet.customer_id for wallet in told}))
+    places = await merchants.by_ids(work, list({wallet.merchant_id for wallet in told}))
+    people = await recipients.by_ids(
+        work, [each.recipient_id for each in holders.values() if each.recipient_id is not None]
+    )
+    for (wallet_id, expires_at), amount in amounts.items():
+        wallet = wallets[wallet_id]
+        holder, place = holders[wallet.customer_id], places[wallet.merchant_id]
+        way = _way_to(holder)
+        if way is None:
+            continue
+        channel, to = way
+        person = None if holder.recipient_id is None else people.get(holder.recipient_id)
+        day = expires_at.astimezone(ZoneInfo(place.time_zone)).date()
+        await messages.send(
+            work,
+            recipient_id=holder.id if person is None else person.id,
+            partner_id=wallet.partner_id,
+            channel=channel,
+            kind="value_notice",
+            to=to,
+            content={
+                "amount": str(amount),
+                "currency": wallet.currency,
+                "merchant": place.name,
+                "expires": day.isoformat(),
+            },
+            key=None if person is None else person.key,
+        )
+
+
+def _way_to(holder: Customer) -> tuple[Channel, str] | None:
+    """Their e-mail, else their phone where it is known to be theirs."""
+    if holder.personal.email is not None:
+        return "email", holder.personal.email
+    if holder.personal.phone is not None and holder.is_verified:
+        return "sms", holder.personal.phone
+    return None

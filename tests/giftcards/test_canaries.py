@@ -65,13 +65,16 @@ async def test_a_canary_is_refused_like_any_number_and_told_of(api: Api, runtime
         assert code.replace("-", "") not in text.upper()
 
 
-async def test_whoever_tried_it_does_not_read_of_it_and_whoever_sees_the_programme_does(
+async def test_whoever_tried_it_does_not_read_of_it_and_whoever_sees_the_programme_may(
     api: Api, runtime: Runtime
 ) -> None:
     [code] = await plant(runtime, api)
     overseer = await join(runtime, api.session, api.base_url, tenant=api.tenant, visibility="programme")
     await look_up(api, code)
+    await look_up(api, code, merchantId=str(api.merchant_id))
+    assert len(await topics(runtime, api, USED)) == 2
     assert [event for event in await feed(api) if event["topic"] in USED] == []
+    # What is about no merchant is the operator's alone.
     assert len([event for event in await feed(overseer) if event["topic"] in USED]) == 1
 
 

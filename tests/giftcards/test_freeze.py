@@ -77,7 +77,9 @@ async def test_of_two_who_freeze_at_once_one_is_told_that_it_is_frozen(api: Api)
     assert len(await told(api, card_id)) == 2
 
 
-@pytest.mark.parametrize("sent", [{}, {"reason": "because"}, {"reason": None}, {"reason": ["lost"]}, {"reason": "LOST"}])
+@pytest.mark.parametrize(
+    "sent", [{}, {"reason": "because"}, {"reason": None}, {"reason": ["lost"]}, {"reason": "LOST"}]
+)
 async def test_freezing_needs_a_reason_of_the_list(api: Api, sent: dict[str, object]) -> None:
     card_id = await new(api)
     answer = await api.post(f"gift-cards/{card_id}/freeze", document_of("FreezeGiftCard", **sent))
@@ -122,9 +124,7 @@ async def test_a_verb_needs_its_scope_and_its_own_type(api: Api, runtime: Runtim
     refused(await do(reader, card_id, verb, **VERBS[verb]), 403, "InsufficientScope")
     answer = await api.post(f"gift-cards/{card_id}/{verb}", document_of("GiftCard", **VERBS[verb]))
     refused(answer, 409, "TypeConflict")
-    answer = await api.post(
-        f"gift-cards/{card_id}/{verb}", document_of(_kind(verb), **VERBS[verb], colour="red")
-    )
+    answer = await api.post(f"gift-cards/{card_id}/{verb}", document_of(_kind(verb), **VERBS[verb], colour="red"))
     assert answer.status == 400, answer.text
     assert await told(api, card_id) == [("issue", 900, 900)]
 

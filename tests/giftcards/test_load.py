@@ -125,9 +125,7 @@ async def test_a_promotional_card_is_loaded_from_the_funding_and_never_lasts_lon
 async def test_a_promotional_load_beyond_the_funding_is_refused_and_leaves_nothing(api: Api, runtime: Runtime) -> None:
     await configure(runtime, api, credit_limit=1000)
     card_id = await new(api, 900, valueClass="promotional")
-    refused(
-        await do(api, card_id, "load", key="k", amount=101), 409, "InsufficientFunding", "/data/attributes/amount"
-    )
+    refused(await do(api, card_id, "load", key="k", amount=101), 409, "InsufficientFunding", "/data/attributes/amount")
     assert await told(api, card_id) == [("issue", 900, 900)]
     await done(api, card_id, "load", key="k", amount=100)
 

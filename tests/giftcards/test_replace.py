@@ -39,7 +39,9 @@ async def test_a_new_card_takes_over_and_the_old_number_is_dead(api: Api) -> Non
 async def test_every_lot_moves_with_its_class_its_funder_and_its_expiry(api: Api, runtime: Runtime) -> None:
     card_id = await new(api, 900, expiresAt="2040-01-01T00:00:00.000Z")
     await done(api, card_id, "adjust", amount=70, reason="complimentary")
-    before = {(lot.lot_class, lot.funder_id, lot.expires_at, lot.available) for lot in await _lots(runtime, api, card_id)}
+    before = {
+        (lot.lot_class, lot.funder_id, lot.expires_at, lot.available) for lot in await _lots(runtime, api, card_id)
+    }
     fresh = str((await done(api, card_id, "replace", reason="damaged")).data["id"])
     after = {(lot.lot_class, lot.funder_id, lot.expires_at, lot.available) for lot in await _lots(runtime, api, fresh)}
     assert (after, len(after)) == (before, 2)

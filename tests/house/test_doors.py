@@ -162,8 +162,8 @@ async def _stored_value(owner: Api) -> dict[str, str]:
     }
 
 
-async def _made(owner: Api, path: str, kind: str, **attributes: Any) -> str:
-    answer = await owner.post(path, document_of(kind, **attributes))
+async def _made(owner: Api, path: str, of_type: str, **attributes: Any) -> str:
+    answer = await owner.post(path, {"data": {"type": of_type, "attributes": attributes}})
     assert answer.status in {201, 202}, answer.text
     return str(answer.data["id"])
 

@@ -44,7 +44,8 @@ async def begin(books: Books, ends_at: datetime = END, at: datetime = LATER) -> 
             work, books.merchant_id, books.currency, begun, ends_at, after=last, asked=asked(books.tenant)
         )
         # Closed step by step here: never due for a loop that another test runs.
-        await work.db.run("update periods set due_at = $2 where tenant_id = $1", books.tenant.id, END_OF_TIME)
+        sql = "update periods set due_at = $3 where tenant_id = $1 and id = $2"
+        await work.db.run(sql, books.tenant.id, period.id, END_OF_TIME)
         return period
 
 

@@ -54,7 +54,8 @@ async def test_the_clock_carries_a_reward_past_its_deadline(api: Api, auditor: D
     assert (shown["claimExpiresAt"], shown["updatedAt"]) == (DEADLINE, DEADLINE)
     assert await story(api, reward_id) == [
         ("reward.pre_issued", 1, "2026-03-02T09:00:00.000Z"),
-        ("reward.expired", 2, DEADLINE),
+        ("reward.expiring", 2, "2026-05-17T09:00:00.000Z"),
+        ("reward.expired", 3, DEADLINE),
     ]
     moved = [(kind, at - world.T0) for kind, at in await entry_times(auditor, api, reward_id)]
     assert moved == [("reward.pre_issue", timedelta(0))] * 2 + [("reward.expire", NINETY_DAYS)] * 2

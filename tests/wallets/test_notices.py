@@ -14,7 +14,7 @@ from tallystick.wallets import notices
 from tests import world
 from tests.api import Api, join, luna
 from tests.conftest import Clock
-from tests.rewards.cast import advance, check_whole, configure, feed
+from tests.rewards.cast import advance, check_whole, configure, feed, mailbox
 from tests.wallets.cast import give, hold, house, post, told, until_done
 
 THIRTY_DAYS = timedelta(days=30)
@@ -160,3 +160,24 @@ async def test_the_loop_serves_production_too(
     await notify(runtime)
     assert len(await told(api, wallet_id, TOPIC)) == 1
     await check_whole(auditor, api.tenant)
+
+
+async def test_the_holder_is_written_to_by_mail_else_to_a_phone_that_is_theirs(
+    runtime: Runtime, api: Api, clock: Clock
+) -> None:
+    for phone, verified, more in (
+        ("+12025550101", True, {"email": "mira@northwind.example"}),
+        ("+12025550102", True, {}),
+        ("+12025550103", False, {}),
+    ):
+        user_id = await api.user(phone, verified=verified, **more)
+        answer = await api.post("wallets", {"data": {"type": "Wallet", "attributes": {"userId": user_id}}})
+        await give(runtime, api, answer.data["id"], 250, expires_at=world.T0 + THIRTY_DAYS)
+    clock.move(timedelta(days=16))
+    await notify(runtime)
+    told_of = [(each["channel"], each["to"], each["kind"], each["text"]) for each in await mailbox(api)]
+    text = "2.50 USD of what you have at Café Luna can be used until 2026-04-01."
+    assert sorted(told_of) == [
+        ("email", "mira@northwind.example", "value_notice", text),
+        ("sms", "+12025550102", "value_notice", text),
+    ]
