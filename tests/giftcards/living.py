@@ -5,7 +5,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from tallystick.base import ids
-from tallystick.base.work import Runtime
+from tallystick.base.db import Db
+from tallystick.base.work import Runtime, Tenant
 from tests.api import Answer, Api, document_of
 from tests.giftcards.cast import issued, rows, show
 from tests.rewards.cast import advance
@@ -94,6 +95,49 @@ async def told(api: Api, card_id: str) -> list[tuple[str, int, int]]:
     assert answer.status == 200, answer.text
     lines = [each["attributes"] for each in answer.data]
     return [(each["kind"], each["amount"], each["balanceAfter"]) for each in reversed(lines)]
+
+
+PROOFS: Final = {
+    "a history adds up to what the card holds": """
+        select c.id from gift_cards as c
+        where c.tenant_id = $1 and (
+            select coalesce(sum(a.amount), 0) from gift_card_activities as a where a.tenant_id = $1 and a.card_id = c.id
+        ) <> (
+            select coalesce(sum(l.balance), 0) from accounts as l
+            where l.tenant_id = $1 and l.parent_id = c.id and l.code = 'card.lot'
+        )
+    """,
+    "a history counts the versions of its card": """
+        select c.id from gift_cards as c
+        left join (
+            select card_id, count(*) as n, max(sequence) as last from gift_card_activities where tenant_id = $1 group by card_id
+        ) as a on a.card_id = c.id
+        where c.tenant_id = $1 and (a.n is distinct from c.version::bigint or a.last is distinct from c.version)
+    """,
+    "every line of a history but a delivery is told once": """
+        select a.card_id from gift_card_activities as a
+        left join events as e on e.tenant_id = $1 and e.subject_id = a.card_id and e.sequence = a.sequence
+        where a.tenant_id = $1
+        group by a.card_id, a.sequence
+        having count(e.subject_id) <> 1
+    """,
+    "only an active card, a waiting one or a frozen one holds anything": """
+        select c.id from gift_cards as c
+        join accounts as l on l.tenant_id = $1 and l.parent_id = c.id and l.code = 'card.lot' and l.balance > 0
+        where c.tenant_id = $1 and c.status in ('depleted', 'expired', 'cancelled', 'replaced')
+    """,
+    "what was charged back and is free is taken": """
+        select b.card_id from gift_card_charge_backs as b
+        join accounts as l on l.tenant_id = $1 and l.parent_id = b.card_id and l.code = 'card.lot' and l.balance > l.held
+        where b.tenant_id = $1
+    """,
+}
+
+
+async def check_cards(auditor: Db, tenant: Tenant) -> None:
+    """Cards, histories, events and lots tell one story. Only where every lot was given over HTTP and all that was due is done."""
+    for name, sql in PROOFS.items():
+        assert [row[0] for row in await auditor.rows(sql, tenant.id)] == [], name
 
 
 async def journals(runtime: Runtime, api: Api, kind: str) -> list[list[tuple[str, int]]]:

@@ -3,13 +3,16 @@
 from typing import Any
 
 from tallystick.base import ids
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api, join
-from tests.giftcards.living import done, new, pay, settle
+from tests.giftcards.living import check_cards, done, new, pay, settle
 from tests.rewards.cast import another_client, configure, refused, story
 
 
-async def test_a_history_tells_everything_newest_first_with_the_balance_after(api: Api, runtime: Runtime) -> None:
+async def test_a_history_tells_everything_newest_first_with_the_balance_after(
+    api: Api, runtime: Runtime, auditor: Db
+) -> None:
     await configure(runtime, api, region="US-CA")
     card_id = await new(api, 900, activate=False)
     await done(api, card_id, "activate")
@@ -39,6 +42,7 @@ async def test_a_history_tells_everything_newest_first_with_the_balance_after(ap
     assert [number for _, number, _ in await story(api, card_id)] == list(range(1, 11))
     assert lines[5]["causeId"] == intent_id
     assert len({each["id"] for each in answer.data}) == 10
+    await check_cards(auditor, api.tenant)
 
 
 async def test_each_line_names_the_request_that_made_it(api: Api) -> None:

@@ -6,10 +6,24 @@ from typing import Any
 import pytest
 
 from tallystick.base import ids
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api, document_of, join
 from tests.giftcards.cast import books, lots_of, show
-from tests.giftcards.living import balance_of, decide, do, done, in_state, journals, new, pay, settle, status_of, told
+from tests.giftcards.living import (
+    balance_of,
+    check_cards,
+    decide,
+    do,
+    done,
+    in_state,
+    journals,
+    new,
+    pay,
+    settle,
+    status_of,
+    told,
+)
 from tests.rewards.cast import another_client, configure, header, refused, story
 
 
@@ -115,7 +129,7 @@ async def test_what_is_approved_later_has_to_fit_the_card_as_it_is_then(api: Api
     assert (await api.get(f"gift-card-adjustments/{adjustment_id}")).attributes["status"] == "pending"
 
 
-async def test_no_more_is_taken_off_than_is_available(api: Api) -> None:
+async def test_no_more_is_taken_off_than_is_available(api: Api, auditor: Db) -> None:
     card_id = await new(api, 900)
     intent_id = await pay(api, card_id, 400, "manual")
     refused(await _adjust(api, card_id, -501), 400, "InvalidRequest", "/data/attributes/amount")
@@ -125,6 +139,7 @@ async def test_no_more_is_taken_off_than_is_available(api: Api) -> None:
     assert (await _adjust(api, card_id, -400)).status == 202
     assert await status_of(api, card_id) == "depleted"
     assert [kind for kind, _, _ in await told(api, card_id)] == ["issue", "adjust", "adjust", "deplete"]
+    await check_cards(auditor, api.tenant)
 
 
 async def test_an_increase_keeps_to_the_most_a_card_may_hold_and_revives_a_depleted_one(

@@ -5,10 +5,23 @@ from typing import Any
 
 import pytest
 
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api
 from tests.giftcards.cast import books, lots_of, show
-from tests.giftcards.living import balance_of, do, done, in_state, journals, new, pay, settle, status_of, told
+from tests.giftcards.living import (
+    balance_of,
+    check_cards,
+    do,
+    done,
+    in_state,
+    journals,
+    new,
+    pay,
+    settle,
+    status_of,
+    told,
+)
 from tests.rewards.cast import configure, left, refused, story
 
 
@@ -77,7 +90,9 @@ async def test_a_cancelled_card_stays_cancelled(api: Api) -> None:
     assert (await show(api, card_id))["status"] == "cancelled"
 
 
-async def test_cancelling_and_loading_at_once_end_as_one_after_the_other(api: Api, runtime: Runtime) -> None:
+async def test_cancelling_and_loading_at_once_end_as_one_after_the_other(
+    api: Api, runtime: Runtime, auditor: Db
+) -> None:
     for _ in range(4):
         card_id = await new(api, 900)
         cancelled, loaded = await asyncio.gather(
@@ -87,6 +102,7 @@ async def test_cancelling_and_loading_at_once_end_as_one_after_the_other(api: Ap
         assert loaded.status in (200, 409)
         assert await balance_of(api, card_id) == (0, 0)
     assert await books(runtime, api, "merchant.sales") == 0
+    await check_cards(auditor, api.tenant)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,23 @@ from datetime import timedelta
 import pytest
 
 from tallystick import giftcards
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api
 from tests.giftcards.cast import books, lots_of, now, show
-from tests.giftcards.living import balance_of, do, done, in_state, journals, new, pay, settle, status_of, told
+from tests.giftcards.living import (
+    balance_of,
+    check_cards,
+    do,
+    done,
+    in_state,
+    journals,
+    new,
+    pay,
+    settle,
+    status_of,
+    told,
+)
 from tests.rewards.cast import advance, refused, story
 
 
@@ -66,7 +79,9 @@ async def test_a_depleted_card_is_a_loss_altogether(api: Api, runtime: Runtime) 
 
 
 @pytest.mark.parametrize("ending", ["cancel", "capture"])
-async def test_what_was_held_is_taken_when_it_is_free_again(api: Api, runtime: Runtime, ending: str) -> None:
+async def test_what_was_held_is_taken_when_it_is_free_again(
+    api: Api, runtime: Runtime, ending: str, auditor: Db
+) -> None:
     card_id = await new(api, 900)
     intent_id = await pay(api, card_id, 400, "manual")
     answer = await done(api, card_id, "charge-back")
@@ -78,9 +93,10 @@ async def test_what_was_held_is_taken_when_it_is_free_again(api: Api, runtime: R
     assert await books(runtime, api, "merchant.losses") == (-100 if ending == "capture" else 0)
     assert await _sweep(runtime) == 0
     assert (await told(api, card_id))[-1] == ("charge_back", -300 if ending == "capture" else -400, 0)
+    await check_cards(auditor, api.tenant)
 
 
-async def test_what_a_refund_brings_back_is_taken_too(api: Api, runtime: Runtime) -> None:
+async def test_what_a_refund_brings_back_is_taken_too(api: Api, runtime: Runtime, auditor: Db) -> None:
     card_id = await new(api, 900)
     intent_id = await pay(api, card_id, 400)
     await done(api, card_id, "charge-back")
@@ -89,6 +105,7 @@ async def test_what_a_refund_brings_back_is_taken_too(api: Api, runtime: Runtime
     assert (await balance_of(api, card_id), await status_of(api, card_id)) == ((150, 0), "frozen")
     assert await _sweep(runtime) == 1
     assert (await balance_of(api, card_id), await books(runtime, api, "merchant.losses")) == ((0, 0), -250)
+    await check_cards(auditor, api.tenant)
 
 
 async def test_a_sandbox_takes_it_as_its_clock_moves(api: Api, runtime: Runtime) -> None:
@@ -101,7 +118,9 @@ async def test_a_sandbox_takes_it_as_its_clock_moves(api: Api, runtime: Runtime)
     assert await now(api) - timedelta(days=8) == runtime.clock()
 
 
-async def test_a_replaced_card_names_its_successor_whose_purchase_is_the_same(api: Api, runtime: Runtime) -> None:
+async def test_a_replaced_card_names_its_successor_whose_purchase_is_the_same(
+    api: Api, runtime: Runtime, auditor: Db
+) -> None:
     card_id = await new(api, 900)
     await pay(api, card_id, 200)
     fresh = str((await done(api, card_id, "replace", reason="lost")).data["id"])
@@ -111,6 +130,7 @@ async def test_a_replaced_card_names_its_successor_whose_purchase_is_the_same(ap
     assert fresh in answer.body["errors"][0]["detail"]
     await done(api, fresh, "charge-back")
     assert (await books(runtime, api, "merchant.sales"), await books(runtime, api, "merchant.losses")) == (0, -200)
+    await check_cards(auditor, api.tenant)
 
 
 async def test_a_card_that_was_given_away_cannot_be_charged_back(api: Api) -> None:

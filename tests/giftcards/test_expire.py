@@ -8,6 +8,7 @@ import pytest
 
 from tallystick import giftcards, ledger
 from tallystick.base import clock, ids
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tallystick.giftcards import expiry
 from tests.api import Api
@@ -17,6 +18,7 @@ from tests.giftcards.hands import add_lot
 from tests.giftcards.living import (
     SHORT_TERM,
     balance_of,
+    check_cards,
     do,
     done,
     journals,
@@ -113,7 +115,7 @@ async def test_two_workers_at_once_expire_it_once(api: Api, runtime: Runtime, cl
     assert await told(api, card_id) == [("issue", 900, 900), ("expire", -900, 0)]
 
 
-async def test_what_a_payment_holds_expires_when_the_payment_ends(api: Api, runtime: Runtime) -> None:
+async def test_what_a_payment_holds_expires_when_the_payment_ends(api: Api, runtime: Runtime, auditor: Db) -> None:
     await configure(runtime, api, authorization_days=30)
     card_id = await _given(api)
     intent_id = await pay(api, card_id, 300, "manual")
@@ -130,9 +132,12 @@ async def test_what_a_payment_holds_expires_when_the_payment_ends(api: Api, runt
         [("card.lot", -600), ("merchant.receivable", 600)],
         [("card.lot", -300), ("merchant.receivable", 300)],
     ]
+    await check_cards(auditor, api.tenant)
 
 
-async def test_a_hold_across_the_expiry_is_captured_and_the_card_has_expired_then(api: Api, runtime: Runtime) -> None:
+async def test_a_hold_across_the_expiry_is_captured_and_the_card_has_expired_then(
+    api: Api, runtime: Runtime, auditor: Db
+) -> None:
     await configure(runtime, api, authorization_days=30)
     card_id = await _given(api)
     intent_id = await pay(api, card_id, 300, "manual")
@@ -148,6 +153,7 @@ async def test_a_hold_across_the_expiry_is_captured_and_the_card_has_expired_the
     at = (await show(api, other))["updatedAt"]
     await advance(api, "PT1M")
     assert (await story(api, other))[-1][0::2] == ("gift_card.expired", at)
+    await check_cards(auditor, api.tenant)
 
 
 @pytest.mark.parametrize("state", ["pending", "frozen", "depleted"])
@@ -196,7 +202,7 @@ async def test_what_was_left_behind_on_a_cancelled_card_still_expires(api: Api, 
 
 
 async def test_a_refund_after_the_expiry_revives_the_card_for_a_grace_and_it_expires_again(
-    api: Api, runtime: Runtime
+    api: Api, runtime: Runtime, auditor: Db
 ) -> None:
     card_id = await _given(api)
     intent_id = await pay(api, card_id, 300)
@@ -207,6 +213,7 @@ async def test_a_refund_after_the_expiry_revives_the_card_for_a_grace_and_it_exp
     assert shown["expiresAt"] == "2026-04-12T09:00:00.000Z"
     await advance(api, "P30D")
     assert (await status_of(api, card_id), await balance_of(api, card_id)) == ("expired", (0, 0))
+    await check_cards(auditor, api.tenant)
 
 
 async def test_many_cards_expire_in_several_works(api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +225,7 @@ async def test_many_cards_expire_in_several_works(api: Api, runtime: Runtime, mo
 
 
 async def test_spending_and_expiring_at_once_end_as_one_after_the_other(
-    api: Api, runtime: Runtime, clock: Clock
+    api: Api, runtime: Runtime, clock: Clock, auditor: Db
 ) -> None:
     for _ in range(3):
         card_id = await new(api, 900, valueClass="promotional", expiresAt=_in(clock, 10))
@@ -232,6 +239,7 @@ async def test_spending_and_expiring_at_once_end_as_one_after_the_other(
         await _sweep(runtime)
         assert (await status_of(api, card_id), await balance_of(api, card_id)) == ("expired", (0, 0))
         assert sum(amount for _, amount, _ in await told(api, card_id)) == 0
+    await check_cards(auditor, api.tenant)
 
 
 def _in(of: Clock, seconds: int) -> str:

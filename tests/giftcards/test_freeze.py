@@ -1,12 +1,13 @@
 """Activating, freezing and unfreezing cards."""
 
 import asyncio
+from typing import Any, Final
 
 import pytest
 
 from tallystick.base import ids
 from tallystick.base.work import Runtime
-from tests.api import Api, document_of, join
+from tests.api import Answer, Api, document_of, join
 from tests.giftcards.cast import show
 from tests.giftcards.living import balance_of, do, done, in_state, new, pay, settle, status_of, told
 from tests.rewards.cast import another_client, refused, story
@@ -87,7 +88,7 @@ async def test_freezing_needs_a_reason_of_the_list(api: Api, sent: dict[str, obj
     assert await status_of(api, card_id) == "active"
 
 
-VERBS = {
+VERBS: Final[dict[str, dict[str, Any]]] = {
     "activate": {},
     "load": {"amount": 1},
     "adjust": {"amount": 1, "reason": "complimentary"},
@@ -133,7 +134,7 @@ def _kind(verb: str) -> str:
     return "".join(word.title() for word in verb.split("-")) + "GiftCard"
 
 
-async def _spend(api: Api, card_id: str, amount: int) -> object:
+async def _spend(api: Api, card_id: str, amount: int) -> Answer:
     document = document_of(
         "PaymentIntent", amount=amount, idempotencyKey=str(ids.new()), sources=[{"giftCardId": card_id}]
     )

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from tallystick.base import clock
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api
 from tests.giftcards.cast import books, lots_of, show
 from tests.giftcards.living import (
     AMOUNT,
     balance_of,
+    check_cards,
     do,
     done,
     in_state,
@@ -100,7 +102,9 @@ async def test_a_longer_term_of_the_card_is_kept(api: Api, runtime: Runtime) -> 
     assert len({lot.expires_at for lot in await lots_of(runtime, api, card_id)}) == 1
 
 
-async def test_what_payments_hold_stays_where_it_is_while_the_rest_moves_on(api: Api, runtime: Runtime) -> None:
+async def test_what_payments_hold_stays_where_it_is_while_the_rest_moves_on(
+    api: Api, runtime: Runtime, auditor: Db
+) -> None:
     card_id = await new(api, 900, expiresAt=FIVE_YEARS)
     await advance(api, "P10D")
     intent_id = await pay(api, card_id, 300, "manual")
@@ -109,6 +113,7 @@ async def test_what_payments_hold_stays_where_it_is_while_the_rest_moves_on(api:
     assert sorted((lot.available, lot.held) for lot in lots) == [(0, 300), (700, 0)]
     await settle(api, intent_id, "capture")
     assert await balance_of(api, card_id) == (700, 0)
+    await check_cards(auditor, api.tenant)
 
 
 async def test_a_promotional_card_is_loaded_from_the_funding_and_never_lasts_longer_for_it(
@@ -138,7 +143,7 @@ async def test_amounts_that_are_none_are_refused(api: Api, amount: Any) -> None:
     assert await balance_of(api, card_id) == (AMOUNT, 0)
 
 
-async def test_loads_and_payments_at_once_lose_nothing(api: Api, runtime: Runtime) -> None:
+async def test_loads_and_payments_at_once_lose_nothing(api: Api, runtime: Runtime, auditor: Db) -> None:
     card_id = await new(api, 1000)
     await asyncio.gather(
         *(done(api, card_id, "load", amount=10) for _ in range(8)), *(pay(api, card_id, 25) for _ in range(8))
@@ -151,6 +156,7 @@ async def test_loads_and_payments_at_once_lose_nothing(api: Api, runtime: Runtim
         balance += amount
         assert after == balance
     assert (await show(api, card_id))["status"] == "active"
+    await check_cards(auditor, api.tenant)
 
 
 async def test_loads_use_the_partners_quota_of_value_and_a_refused_one_does_not(api: Api, runtime: Runtime) -> None:

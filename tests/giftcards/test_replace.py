@@ -6,12 +6,25 @@ from typing import Any
 import pytest
 
 from tallystick.base import ids
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tallystick.giftcards import codes
 from tests.api import Api, document_of
 from tests.giftcards.cast import issued, lots_of, rows, show
 from tests.giftcards.hands import look_up
-from tests.giftcards.living import balance_of, do, done, in_state, journals, new, pay, settle, status_of, told
+from tests.giftcards.living import (
+    balance_of,
+    check_cards,
+    do,
+    done,
+    in_state,
+    journals,
+    new,
+    pay,
+    settle,
+    status_of,
+    told,
+)
 from tests.rewards.cast import advance, another_client, header, refused, story
 
 
@@ -36,7 +49,9 @@ async def test_a_new_card_takes_over_and_the_old_number_is_dead(api: Api) -> Non
     assert [topic for topic, _, _ in await story(api, answer.data["id"])] == ["gift_card.issued"]
 
 
-async def test_every_lot_moves_with_its_class_its_funder_and_its_expiry(api: Api, runtime: Runtime) -> None:
+async def test_every_lot_moves_with_its_class_its_funder_and_its_expiry(
+    api: Api, runtime: Runtime, auditor: Db
+) -> None:
     card_id = await new(api, 900, expiresAt="2040-01-01T00:00:00.000Z")
     await done(api, card_id, "adjust", amount=70, reason="complimentary")
     before = {
@@ -50,6 +65,7 @@ async def test_every_lot_moves_with_its_class_its_funder_and_its_expiry(api: Api
     assert await journals(runtime, api, "card.replace") == [
         [("card.lot", -900), ("card.lot", -70), ("card.lot", 70), ("card.lot", 900)]
     ]
+    await check_cards(auditor, api.tenant)
 
 
 async def test_the_new_number_is_shown_again_for_a_day(api: Api, runtime: Runtime) -> None:
@@ -109,7 +125,9 @@ async def test_a_refund_goes_to_the_card_that_took_over(api: Api) -> None:
     assert (await balance_of(api, fresh), await balance_of(api, card_id)) == ((900, 0), (0, 0))
 
 
-async def test_replacing_and_paying_at_once_neither_lose_nor_double_anything(api: Api, runtime: Runtime) -> None:
+async def test_replacing_and_paying_at_once_neither_lose_nor_double_anything(
+    api: Api, runtime: Runtime, auditor: Db
+) -> None:
     for _ in range(4):
         card_id = await new(api, 900)
         wanted = document_of(
@@ -122,6 +140,7 @@ async def test_replacing_and_paying_at_once_neither_lose_nor_double_anything(api
         left = 600 if paid.status == 201 else 900
         assert await balance_of(api, str(replaced.data["id"])) == (left, 0)
         assert await balance_of(api, card_id) == (0, 0)
+    await check_cards(auditor, api.tenant)
 
 
 async def test_of_many_who_replace_at_once_one_gets_the_new_card(api: Api, runtime: Runtime) -> None:

@@ -4,9 +4,10 @@ from typing import Any, Final
 
 import pytest
 
+from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api
-from tests.giftcards.living import STATES, do, in_state, status_of, told
+from tests.giftcards.living import STATES, check_cards, do, in_state, status_of, told
 from tests.rewards.cast import configure, refused
 
 NEEDS: Final[dict[str, dict[str, Any]]] = {
@@ -48,7 +49,7 @@ BECOMES: Final[dict[tuple[str, str], str]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_every_verb_keeps_to_the_states_it_is_for(api: Api, runtime: Runtime, state: str) -> None:
+async def test_every_verb_keeps_to_the_states_it_is_for(api: Api, runtime: Runtime, auditor: Db, state: str) -> None:
     await configure(runtime, api, region="US-CA")
     allowed = [verb for verb in NEEDS if (verb, state) in BECOMES]
     # What is refused leaves the card as it was, so that one card sees all the refusals.
@@ -65,3 +66,4 @@ async def test_every_verb_keeps_to_the_states_it_is_for(api: Api, runtime: Runti
         answer = await do(api, one, verb, **NEEDS[verb])
         assert answer.status in (200, 201, 202), (verb, answer.text)
         assert await status_of(api, one) == BECOMES[verb, state], verb
+    await check_cards(auditor, api.tenant)

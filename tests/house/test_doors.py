@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, cast
 
 import aiohttp
 import pytest
 
-from tallystick import partners
+from tallystick import partners, reports
 from tallystick.base import clock, ids
 from tallystick.base.routes import Route
 from tallystick.base.secrets import new_secret
@@ -21,7 +22,13 @@ from tests.world import T0
 
 TABLE = routes(cast(MerchantDirectory, None))
 EACH = [pytest.param(route, id=f"{route.method} {route.path}") for route in TABLE]
-NAMED = [pytest.param(route, id=f"{route.method} {route.path}") for route in TABLE if "{id}" in route.path]
+LAW = "/api/v1/gift-card-rules"
+"""The same for everyone: nobody owns it."""
+NAMED = [
+    pytest.param(route, id=f"{route.method} {route.path}")
+    for route in TABLE
+    if "{id}" in route.path and not route.path.startswith(LAW)
+]
 
 
 async def knock(api: Api, route: Route, id_: str | None = None, **more: Any) -> Answer:
@@ -107,7 +114,10 @@ async def street(the_runtime: Runtime, session: aiohttp.ClientSession, base_url:
     await agree(
         the_runtime, owner.tenant, owner.partner_id, LineWish("giftCards.count", "month", "UTC", 100, "notify")
     )
-    return Street(owner, await _things(owner), neighbours)
+    things = await _things(owner)
+    while await reports.run_due(the_runtime):
+        pass
+    return Street(owner, things, neighbours)
 
 
 async def _other_environment(runtime: Runtime, api: Api) -> Any:
@@ -143,6 +153,7 @@ async def _things(owner: Api) -> dict[str, str]:
 
 
 async def _stored_value(owner: Api) -> dict[str, str]:
+    await owner.post("sandbox/clock/advance", document_of("AdvanceClock", by="PT2H"))
     key = {"idempotencyKey": str(ids.new())}
     card = await _made(owner, "gift-cards", "GiftCard", amount=500, **key)
     await owner.patch(
@@ -157,7 +168,7 @@ async def _stored_value(owner: Api) -> dict[str, str]:
         "/api/v1/gift-card-designs": await _made(owner, "gift-card-designs", "GiftCardDesign", name="Winter"),
         "/api/v1/gift-card-adjustments": await _made(owner, f"gift-cards/{card}/adjust", "AdjustGiftCard", **correction),
         "/api/v1/reports": await _made(owner, "reports", "Report", kind="aging"),
-        "/api/v1/periods": await _made(owner, "periods", "Period", endsAt=clock.render(T0)),
+        "/api/v1/periods": await _made(owner, "periods", "Period", endsAt=clock.render(T0 + timedelta(hours=1))),
         "/api/v1/usage": (await owner.get("usage")).data[0]["id"],
     }
 
@@ -168,7 +179,7 @@ async def _made(owner: Api, path: str, of_type: str, **attributes: Any) -> str:
     return str(answer.data["id"])
 
 
-SHARED = {"/api/v1/users", "/api/v1/wallets", "/api/v1/merchants"}
+SHARED = {"/api/v1/users", "/api/v1/wallets", "/api/v1/merchants", "/api/v1/periods"}
 """What belongs to the programme, not to the partner that made it."""
 
 
@@ -193,7 +204,7 @@ async def test_ones_own_is_there(street: Street, route: Route) -> None:
     own = street.things["/".join(route.path.split("/")[:4])]
     answer = await knock(street.owner, route, own)
     assert answer.status == 200, answer.text
-    assert answer.data is not None
+    assert answer.text if route.download is not None else answer.data is not None
 
 
 @pytest.mark.parametrize(
