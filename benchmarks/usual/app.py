@@ -1,4 +1,4 @@
-"""The application of the usual stack: credentials, one route, errors as JSON:API documents."""
+"""The application of the usual stack: credentials, its routes, errors as JSON:API documents."""
 
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from benchmarks.usual.documents import IssueRewardDocument
 from benchmarks.usual.issuing import Principal, Refused, issue
 from benchmarks.usual.models import Agreement, Client, ClientSecret
+from benchmarks.usual.spending import LOOKUPS, PAYMENTS, look_up, redeem
+from benchmarks.usual.spending_documents import LookUpDocument, PayDocument
 from tallystick.base.keys import MasterKeys
 
 JSON_API = "application/vnd.api+json"
@@ -82,6 +84,31 @@ async def issue_reward(
     return Response(answer, media_type=JSON_API)
 
 
+async def pay(
+    request: Request,
+    document: PayDocument,
+    who: Annotated[Principal, Depends(_principal)],
+    session: Annotated[AsyncSession, Depends(_session)],
+) -> Response:
+    """Make one payment from a gift card, in one transaction."""
+    async with session.begin():
+        paid = await redeem(session, request.app.state.keys, who, document.data.attributes)
+    location = {"location": f"{PAYMENTS}/{paid.intent_id}"}
+    return Response(paid.document, 201, location, media_type=JSON_API)
+
+
+async def look_up_card(
+    request: Request,
+    document: LookUpDocument,
+    who: Annotated[Principal, Depends(_principal)],
+    session: Annotated[AsyncSession, Depends(_session)],
+) -> Response:
+    """Find one card by its number, in one transaction."""
+    async with session.begin():
+        answer = await look_up(session, request.app.state.keys, who, document.data.attributes)
+    return Response(answer, media_type=JSON_API)
+
+
 def engine(dsn: str, pool_size: int = POOL_SIZE) -> AsyncEngine:
     """The pool of connections of one process."""
     return create_async_engine(
@@ -102,6 +129,8 @@ def build(dsn: str, keys: MasterKeys, pool_size: int = POOL_SIZE) -> FastAPI:
     app = FastAPI(lifespan=life)
     app.state.sessions, app.state.keys, app.state.credentials = sessions, keys, Credentials(sessions, keys)
     app.post("/api/v1/rewards", response_class=Response)(issue_reward)
+    app.post(PAYMENTS, response_class=Response)(pay)
+    app.post(LOOKUPS, response_class=Response)(look_up_card)
     app.exception_handler(Refused)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
     return app

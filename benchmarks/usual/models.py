@@ -1,4 +1,4 @@
-"""The tables that issuing a reward reads and writes, as SQLAlchemy maps them."""
+"""The tables that issuing a reward reads and writes, as SQLAlchemy maps them; those of cards and payments are beside."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -143,6 +143,7 @@ class Account(Base):
     parent_id: Mapped[UUID | None]
     lot_class: Mapped[str | None]
     funder_id: Mapped[UUID | None]
+    expires_at: Mapped[datetime | None]
     floor: Mapped[int | None]
     balance: Mapped[int]
     held: Mapped[int] = mapped_column(default=0)

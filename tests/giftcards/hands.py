@@ -9,10 +9,11 @@ from uuid import UUID
 import tallystick.giftcards.store as store
 from tallystick import ledger, merchants, partners
 from tallystick.base import ids
+from tallystick.base.batcher import run_batch
 from tallystick.base.work import Asked, Caller, Runtime
-from tallystick.giftcards import codes, issuing, spending
+from tallystick.giftcards import codes, issuing, lookup, spending
 from tallystick.giftcards.deciding import Terms
-from tallystick.giftcards.spending import Movement
+from tallystick.giftcards.spending import CodeTried, Movement
 from tallystick.ledger import LotClass
 from tests.api import Answer, Api, document_of
 
@@ -200,3 +201,11 @@ async def take_back(runtime: Runtime, api: Api, card_id: UUID, amount: int, expi
         balance = (await store.balances(work, [card_id]))[card_id]
         after = balance.available + balance.held
         await spending.note_refunded(work, [Movement(card_id, amount, asked(api), payment_id, after)])
+
+
+async def guess(runtime: Runtime, api: Api, held: Card, times: int) -> None:
+    """Wrong PINs, as they are tried with another credential: this one's record stays as it is."""
+    stranger = replace(api, client_id=str(ids.new()))
+    wrong = [CodeTried(asked(stranger), None, held.code, held.wrong_pin)] * times
+    outcomes = await run_batch(runtime, lookup.look_up, api.tenant, wrong)
+    assert {type(outcome) for outcome in outcomes} == {lookup.CodeRefused}
