@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import comparing, growing, report
+from benchmarks import comparing, growing, report, spending
 from benchmarks.phases import WrongAnswers, machine
 from benchmarks.world import QUICK, Size
 
@@ -27,7 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     console.print(f"           {report.NOTE}\n")
     with tempfile.TemporaryDirectory(prefix="tallystick-bench-", dir=options.directory) as place:
         try:
-            told, text = (_grow if options.grow else _compare)(options, Path(place), console)
+            measure = _grow if options.grow else _spend if options.spending else _compare
+            told, text = measure(options, Path(place), console)
         except WrongAnswers as wrong:
             console.print(f"wrong      {wrong}", style="red", markup=False)
             _show_log(Path(place), console)
@@ -84,6 +85,23 @@ def _grow(options: argparse.Namespace, place: Path, console: Console) -> tuple[d
     return {"run": run, **growing.as_json(grown)}, report.markdown(growing.HEADINGS, rows)
 
 
+def _spend(options: argparse.Namespace, place: Path, console: Console) -> tuple[dict[str, object], str]:
+    wanted = spending.Options(
+        rounds=options.rounds or (1 if options.quick else 5),
+        seconds=options.seconds or (2.0 if options.quick else 5.0),
+        processes=options.processes,
+        warm_seconds=1.0 if options.quick else 5.0,
+        cards=200 if options.quick else 2_000,
+        batch=2_000 if options.quick else 100_000,
+        usual_batch=500 if options.quick else 5_000,
+    )
+    outcome = spending.measure(wanted, place, console)
+    console.print()
+    spending.show(outcome, console)
+    run = {"rounds": wanted.rounds, "seconds": wanted.seconds, "processes": wanted.processes}
+    return {"run": run, **spending.as_json(outcome)}, spending.markdown(outcome)
+
+
 def _show_log(place: Path, console: Console) -> None:
     log = place / "processes.log"
     if log.exists():
@@ -102,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--connections", type=int, default=1, help="connections of the SQL alone (default: 1)")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes: to see that everything works")
     parser.add_argument("--grow", action="store_true", help="measure at growing numbers of existing rewards instead")
+    parser.add_argument(
+        "--spending", action="store_true", help="measure payments, lookups and batches of gift cards instead"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", help="with --grow: how many rewards exist, ascending")
     parser.add_argument("--rate", type=float, default=200.0, help="with --grow: rewards a second (default: 200)")
     parser.add_argument("--directory", type=Path, help="where the databases lie for the time being; a real disk")

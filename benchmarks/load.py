@@ -1,8 +1,8 @@
-"""The load generator: a process of its own, which sends rewards and counts the answers. The same for every contender.
+"""The load generator: a process of its own, which sends requests and counts the answers. The same for every contender.
 
 `python -m benchmarks.load` reads one JSON line (`Plan`), says `measuring` and `measured` on its output when the counted time begins
-and ends, and then tells in one JSON line (`Counted`) what it saw. It is cheap on purpose: a hand-written keep-alive client whose
-requests are two templates, so that the machine is left to the contender.
+and ends, and then tells in one JSON line (`Counted`) what it saw. What it sends is the plan's `what`. It is cheap on purpose: a
+hand-written keep-alive client whose requests are templates, so that the machine is left to the contender.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 import uvloop
@@ -21,16 +21,28 @@ FLUSH_SECONDS: Final = 60.0
 """How long answers may be waited for after the last request was sent."""
 
 HEAD: Final = (
-    "POST /api/v1/rewards HTTP/1.1\r\nHost: benchmark\r\nClient-ID: {client_id}\r\nAuthorization: Bearer {secret}\r\n"
+    "POST {path} HTTP/1.1\r\nHost: benchmark\r\nClient-ID: {client_id}\r\nAuthorization: Bearer {secret}\r\n"
     "Accept: application/vnd.api+json\r\nContent-Type: application/vnd.api+json\r\nContent-Length: {length}\r\n\r\n"
 )
 BODY: Final = (
     '{"data":{"type":"IssueReward","attributes":{"phoneNumber":"%s","amount":%d,"idempotencyKey":"%s-%09d",'
     '"reasonCode":"CX-COMPENSATION","message":"Thank you for your patience!","merchantId":"%s"}}}'
 )
+PAYMENT: Final = '{"data":{"type":"PaymentIntent","attributes":{"amount":%d,"idempotencyKey":"%s-%09d","giftCardId":"%s","merchantId":"%s"}}}'
+LOOKUP: Final = '{"data":{"type":"LookUpGiftCard","attributes":{"code":"%s","merchantId":"%s"}}}'
 AMOUNT_LEAST: Final = 100
 AMOUNT_MOST: Final = 999
 """Three digits, so that every body has the same length."""
+PAYMENT_MOST: Final = 5
+"""Payments are of one minor unit to so many: one digit."""
+
+What = Literal["rewards", "payments", "lookups"]
+PATHS: Final[dict[What, str]] = {
+    "rewards": "/api/v1/rewards",
+    "payments": "/api/v1/payment-intents",
+    "lookups": "/api/v1/gift-cards/lookup",
+}
+GRANTED: Final[dict[What, bytes]] = {"rewards": b"200", "payments": b"201", "lookups": b"200"}
 
 
 class Shop(msgspec.Struct):
@@ -42,11 +54,12 @@ class Shop(msgspec.Struct):
 
 
 class Target(msgspec.Struct):
-    """A credential, and the merchants its rewards go to."""
+    """A credential, and the merchants its rewards go to; or the first of them, with the ids or the numbers of its cards."""
 
     client_id: str
     secret: str
     shops: list[Shop]
+    cards: list[str] = []
 
 
 class Plan(msgspec.Struct):
@@ -63,20 +76,21 @@ class Plan(msgspec.Struct):
     """The first telephone that nobody knows yet; every request to such takes the next."""
     rate: float | None = None
     seed: int = 1
+    what: What = "rewards"
 
 
 class Counted(msgspec.Struct):
     """What came back. Latencies in microseconds, of the answers within the measured time."""
 
     answered: int
-    """200 answers within the measured time."""
+    """Granted answers (200, or 201 of payments) within the measured time."""
     seconds: float
     granted: int
-    """200 answers in all: as many rewards must exist."""
+    """Granted answers in all: as many rewards or payments must exist."""
     other: dict[str, int]
     """Any other answer, and connections that broke."""
     sample: str
-    """The beginning of the first answer that was not 200."""
+    """The beginning of the first answer that granted nothing."""
     p50_us: float
     p99_us: float
     next_fresh: int
@@ -89,6 +103,7 @@ class Course:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.wanted = GRANTED[plan.what]
         self.fresh = plan.first_fresh
         self.sent = 0
         self.granted = 0
@@ -101,7 +116,7 @@ class Course:
         self.finished = asyncio.Event()
 
     def count(self, status: bytes, began: float, answer: bytes) -> None:
-        if status == b"200":
+        if status == self.wanted:
             self.granted += 1
             if self.measuring:
                 self.latencies.append(time.perf_counter() - began)
@@ -123,10 +138,14 @@ class Client(asyncio.Protocol):
         plan = course.plan
         target = plan.targets[number % len(plan.targets)]
         self._course, self._random = course, random.Random(plan.seed * 1_000_003 + number)
-        self._shops, self._run = target.shops, plan.run
-        body = BODY % ("+15550000000", AMOUNT_LEAST, self._run, 0, target.shops[0].merchant_id)
-        head = HEAD.format(client_id=target.client_id, secret=target.secret, length=len(body))
-        self._template = head + BODY
+        self._shops, self._cards, self._run = target.shops, target.cards, plan.run
+        self._compose = {"rewards": self._reward, "payments": self._payment, "lookups": self._lookup}[plan.what]
+        # Every body of a kind has the same length; the one that is measured here is not sent.
+        fresh = course.fresh
+        length = len(self._compose(0))
+        course.fresh = fresh
+        path = PATHS[plan.what]
+        self._head = HEAD.format(path=path, client_id=target.client_id, secret=target.secret, length=length)
         self._received = b""
         self._wanted = 0
         self._began = 0.0
@@ -185,18 +204,30 @@ class Client(asyncio.Protocol):
             self._send()
 
     def _send(self) -> None:
+        self._course.sent += 1
+        assert self._transport is not None, "it is connected"
+        self._transport.write((self._head + self._compose(self._course.sent)).encode())
+
+    def _reward(self, number: int) -> str:
         course, chance = self._course, self._random.random
         shop = self._shops[int(chance() * len(self._shops))]
         if chance() < 0.5:
-            number = shop.first + int(chance() * shop.customers)
+            telephone = shop.first + int(chance() * shop.customers)
         else:
-            number = course.fresh
+            telephone = course.fresh
             course.fresh += 1
-        course.sent += 1
         amount = AMOUNT_LEAST + int(chance() * (AMOUNT_MOST - AMOUNT_LEAST))
-        request = self._template % (f"+1555{number:07d}", amount, self._run, course.sent, shop.merchant_id)
-        assert self._transport is not None, "it is connected"
-        self._transport.write(request.encode())
+        return BODY % (f"+1555{telephone:07d}", amount, self._run, number, shop.merchant_id)
+
+    def _payment(self, number: int) -> str:
+        amount = 1 + int(self._random.random() * PAYMENT_MOST)
+        return PAYMENT % (amount, self._run, number, self._card(), self._shops[0].merchant_id)
+
+    def _lookup(self, number: int) -> str:  # noqa: ARG002 - a lookup has no key
+        return LOOKUP % (self._card(), self._shops[0].merchant_id)
+
+    def _card(self) -> str:
+        return self._cards[int(self._random.random() * len(self._cards))]
 
 
 async def drive(plan: Plan) -> Counted:

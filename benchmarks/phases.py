@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class WrongAnswers(Exception):
-    """Something was answered that is not 200; the measurement is worth nothing."""
+    """Something was answered that grants nothing; the measurement is worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,9 @@ class Load:
     seconds: float
     warm_seconds: float
     rate: float | None = None
+    what: load.What = "rewards"
+    cards: tuple[str, ...] = ()
+    """Of payments their ids, of lookups their numbers: cards of the first merchant of each credential."""
 
 
 def rest(contenders: Sequence[Contender]) -> None:
@@ -82,15 +85,16 @@ def over_http(contender: Contender, books: Books, wanted: Load, run: str) -> Mea
     plan = load.Plan(
         port=contender.port,
         run=run,
-        targets=[_target(credential) for credential in wanted.credentials],
+        targets=[_target(credential, wanted.cards) for credential in wanted.credentials],
         callers=wanted.callers,
         warm_seconds=wanted.warm_seconds,
         seconds=wanted.seconds,
         first_fresh=books.next_fresh,
         rate=wanted.rate,
         seed=books.next_fresh,
+        what=wanted.what,
     )
-    cost, counted = _run("benchmarks.load", plan, load.Counted, contender)
+    cost, counted = carry_out("benchmarks.load", plan, load.Counted, contender)
     books.granted += counted.granted
     books.next_fresh = counted.next_fresh
     if counted.other:
@@ -128,7 +132,7 @@ def statements_alone(
         connections=connections,
         first_fresh=books.next_fresh,
     )
-    cost, counted = _run("benchmarks.ceiling", plan, ceiling.Counted, contender)
+    cost, counted = carry_out("benchmarks.ceiling", plan, ceiling.Counted, contender)
     books.granted += plan.batches * plan.batch
     books.next_fresh = counted.next_fresh
     return Measured(
@@ -145,14 +149,16 @@ def statements_alone(
 
 
 @dataclass(frozen=True, slots=True)
-class _Cost:
+class Cost:
+    """What the contender used while something was measured; memory at its end."""
+
     app_seconds: float
     database_seconds: float
     app_mib: float
     database_mib: float
 
 
-def _run(module: str, plan: Any, answer: type[T], contender: Contender) -> tuple[_Cost, T]:
+def carry_out(module: str, plan: Any, answer: type[T], contender: Contender) -> tuple[Cost, T]:
     """A plan carried out by a process of its own, and what the contender used within the measured time."""
     with subprocess.Popen(
         [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True
@@ -172,7 +178,7 @@ def _run(module: str, plan: Any, answer: type[T], contender: Contender) -> tuple
             raise
         if process.wait(60) != 0 or not told:
             raise RuntimeError(f"{module} ended with {process.returncode}; it has said why above.")
-    return _Cost(after[0] - before[0], after[1] - before[1], *memory), msgspec.json.decode(told, type=answer)
+    return Cost(after[0] - before[0], after[1] - before[1], *memory), msgspec.json.decode(told, type=answer)
 
 
 def _expect(process: "subprocess.Popen[bytes]", word: str) -> None:
@@ -182,8 +188,9 @@ def _expect(process: "subprocess.Popen[bytes]", word: str) -> None:
         raise RuntimeError(f"It was to say {word}, and said {said!r}.")
 
 
-def _target(credential: Credential) -> load.Target:
-    return load.Target(str(credential.caller.client_id), credential.secret, [_shop(shop) for shop in credential.shops])
+def _target(credential: Credential, cards: Sequence[str]) -> load.Target:
+    shops = [_shop(shop) for shop in credential.shops]
+    return load.Target(str(credential.caller.client_id), credential.secret, shops, list(cards))
 
 
 def _shop(shop: Shop) -> load.Shop:

@@ -34,6 +34,7 @@ from tallystick.customers import api as customers_api
 from tallystick.enrolment import api as enrolment_api
 from tallystick.events import api as events_api
 from tallystick.giftcards import api as giftcards_api
+from tallystick.giftcards.canaries import CARD_ALERT
 from tallystick.giftcards.resource import GIFT_CARD_EVENT
 from tallystick.governance import admin_api as governance_admin
 from tallystick.governance import api as governance_api
@@ -189,7 +190,7 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
         title="Tallystick",
         version=__version__,
         server_url=settings.base_url,
-        told=(REWARD_EVENT, CREDENTIAL_EVENT, USAGE_EVENT, WALLET_EVENT, GIFT_CARD_EVENT),
+        told=(REWARD_EVENT, CREDENTIAL_EVENT, USAGE_EVENT, WALLET_EVENT, GIFT_CARD_EVENT, CARD_ALERT),
     )
     as_json, as_page = openapi.encode(document), reference.page(document)
     cached = ("cache-control", "public, max-age=300")

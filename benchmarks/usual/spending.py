@@ -395,10 +395,24 @@ async def _record(
         .execution_options(synchronize_session=False)
     )
     assert position is not None, "every tenant has its head"
-    told = (
-        ("gift_card.redeemed", "GiftCard", card, card.version, shown.model_dump(mode="json", by_alias=True, exclude=NUMBERS)),
-        ("redemption.captured", "PaymentIntent", intent, 1, payment.model_dump(mode="json", by_alias=True)),
-    )  # fmt: skip
+    told: tuple[tuple[str, str, UUID, int, UUID, object], ...] = (
+        (
+            "gift_card.redeemed",
+            "GiftCard",
+            card.id,
+            card.version,
+            card.partner_id,
+            shown.model_dump(mode="json", by_alias=True, exclude=NUMBERS),
+        ),
+        (
+            "redemption.captured",
+            "PaymentIntent",
+            intent.id,
+            1,
+            intent.partner_id,
+            payment.model_dump(mode="json", by_alias=True),
+        ),
+    )
     session.add_all(
         Event(
             tenant_id=who.tenant_id,
@@ -407,15 +421,15 @@ async def _record(
             id=ids.new(),
             topic=topic,
             subject_type=kind,
-            subject_id=subject.id,
+            subject_id=subject_id,
             sequence=sequence,
-            partner_id=subject.partner_id,
+            partner_id=partner_id,
             merchant_id=intent.merchant_id,
             request_id=request_id,
             at=now,
             document=document,
         )
-        for n, (topic, kind, subject, sequence, document) in enumerate(told)
+        for n, (topic, kind, subject_id, sequence, partner_id, document) in enumerate(told)
     )
 
 

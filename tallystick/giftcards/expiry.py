@@ -106,7 +106,9 @@ class _Expired:
             return
         after = moved_on(card, self.now)
         if ends:
-            after = moved_on(card, self.now, status="expired", reason="expired")
+            # Why it was frozen is kept, whatever wakes it up again.
+            reason = card.reason if card.status == "frozen" else "expired"
+            after = moved_on(card, self.now, status="expired", reason=reason)
         amount = -sum(lot.available for lot in gone)
         change = Change(after, "gift_card.expired", "expire", amount, kept + held, held)
         self.changes += deplete([change], "value_expired", self.now)

@@ -63,26 +63,26 @@ set lost = taken.lost - recovered.amount
 from unnest($2::uuid[], $3::bigint[]) as recovered (card_id, amount)
 where taken.tenant_id = $1 and taken.card_id = recovered.card_id and taken.card_id = any($2)
 """
-CHARGED_BACK_FREE: Final = """
-select c.card_id
+# What the lots of one card sum up to is asked card by card: as a join it would be planned while the tenant was young, and walk all
+# its accounts for ever after.
+CHARGED_BACK: Final = """
 from gift_card_charge_backs as c
-where c.tenant_id = $1 and exists (
-    select from accounts as a
-    where a.tenant_id = $1 and a.parent_id = c.card_id and a.code = 'card.lot' and a.balance > a.held
-)
-order by c.card_id
-limit $2
+where c.tenant_id = {tenant} and (
+    select sum(a.balance - a.held) from accounts as a
+    where a.tenant_id = {tenant} and a.parent_id = c.card_id and a.code = 'card.lot'
+) > 0
 """
+CHARGED_BACK_FREE: Final = f"select c.card_id {CHARGED_BACK.format(tenant='$1')} order by c.card_id limit $2"
 
 # A card has expired for good when its expiry is past and no payment holds any of it: until then its lots are looked at as their
 # holds end. A change behind the expiry, such as the capture of the last hold, is the instant at which it has.
 EXPIRING: Final = """
 from gift_cards as c
 where c.tenant_id = {tenant} and c.expires_at is not null and c.status in ('pending', 'active', 'frozen', 'depleted')
-    and not exists (
-        select from accounts as a
-        where a.tenant_id = {tenant} and a.parent_id = c.id and a.code = 'card.lot' and a.held > 0
-    )
+    and coalesce((
+        select sum(a.held) from accounts as a
+        where a.tenant_id = {tenant} and a.parent_id = c.id and a.code = 'card.lot'
+    ), 0) = 0
 order by c.expires_at
 """
 NEXT_EXPIRY: Final = f"select greatest(c.expires_at, c.updated_at) {EXPIRING.format(tenant='$1')} limit 1"
@@ -106,11 +106,7 @@ left join lateral (
     select greatest(c.expires_at, c.updated_at) as due_at {EXPIRING.format(tenant="t.id")} limit 1
 ) as cards on true
 left join lateral (
-    select $1::timestamptz + t.clock_offset as due_at
-    from gift_card_charge_backs as c
-    join accounts as a on a.tenant_id = t.id and a.parent_id = c.card_id and a.code = 'card.lot' and a.balance > a.held
-    where c.tenant_id = t.id
-    limit 1
+    select $1::timestamptz + t.clock_offset as due_at {CHARGED_BACK.format(tenant="t.id")} limit 1
 ) as taken on true
 where least(lots.due_at, cards.due_at, taken.due_at) <= $1::timestamptz + t.clock_offset
 """

@@ -23,7 +23,6 @@ from tallystick.giftcards.lives import Standing, keyed, lock_own, may_change, ow
 from tallystick.giftcards.model import LOT, GiftCard
 from tallystick.ledger import Lot, NewAccount, Transfer
 
-REASONS: Final = ("lost", "stolen", "damaged", "compromised")
 THAWING: Final = frozenset({"lost", "stolen"})
 """Why a card may be frozen and replaced all the same: by another that is not."""
 

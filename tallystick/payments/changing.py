@@ -167,7 +167,10 @@ async def release(work: Work, held: Held, payments: Sequence[Payment], status: S
 
 async def settle(work: Work, held: Held, payments: Sequence[Payment], asked: Asked | None) -> None:
     """After holds ended: lots past their expiry are looked at again, and wallets that closed once this was gone are closed."""
-    await ledger.lots.look_again(work, list({part.account_id for payment in payments for part in payment.parts}))
+    lots = list({part.account_id for payment in payments for part in payment.parts})
+    await ledger.lots.look_again(work, lots)
+    # Some may have expired behind this instant already: a deadline that is met late is dated at itself.
+    await ledger.lots.credited(work, lots)
     sources = [source for payment in payments for source in payment.sources]
     closing = [place for place in _of_kind(sources, "wallet") if held.wallets[place].status == "closing"]
     if closing:

@@ -164,7 +164,10 @@ async def test_cards_expire_whatever_state_they_are_in(api: Api, runtime: Runtim
     elif state == "depleted":
         await pay(api, card_id, 900)
     await advance(api, "P10D")
-    assert (await rows(runtime, api, "select status from gift_cards where tenant_id = $1")) == [("expired",)]
+    reason = "legal_order" if state == "frozen" else "expired"
+    assert (await rows(runtime, api, "select status, reason from gift_cards where tenant_id = $1")) == [
+        ("expired", reason)
+    ]
     assert (await told(api, card_id))[-1] == ("expire", 0 if state == "depleted" else -900, 0)
 
 

@@ -91,14 +91,13 @@ def unknown_names(content: str) -> list[str]:
     names = {Path(path).name for path in files} | {path.name for path in ROOT.iterdir()}
     settings = {variable(each) for each in _fields()}
     topics = {topic.name for topic in events.TOPICS}
-    kinds = {"reward.issue", "reward.pre_issue", "reward.claim", "reward.cancel", "reward.expire", "reward.update"}
-    accounts = {"reward.unclaimed", "reward.reverse", "wallet.lot", "wallet.owed"}
-    accounts |= {f"merchant.{each}" for each in ("receivable", "prefund", "cash", "top_up")}
+    # Kinds of journals and codes of accounts are literals of the code.
+    literals = {found for path in PACKAGE.rglob("*.py") for found in re.findall(r'"([a-z]+\.[a-z_]+)"', text(path))}
     found = [f"{m} {path}" for m, path in ROUTE.findall(content) if (m, path.rstrip("/")) not in table]
     for span in CODE.findall(FENCE.sub("", content)):
         if FILE.fullmatch(span) and span not in files and span not in names and not (ROOT / span).exists():
             found.append(span)
-        if TOPIC.fullmatch(span) and span not in topics | kinds | accounts:
+        if TOPIC.fullmatch(span) and span not in topics | literals:
             found.append(span)
     return found + [name for name in VARIABLE.findall(content) if name not in settings]
 

@@ -1,88 +1,20 @@
-"""Closed periods: nothing is dated into one, nobody slips in while it closes, and the proof names whatever changed in it since."""
+"""Closed periods: nothing is dated into one, and nobody slips in while it closes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import asyncpg
 import pytest
 
-from tallystick import events, ledger
-from tallystick.base import ids
-from tallystick.base.clock import END_OF_TIME
-from tallystick.base.db import Db, Pool
-from tallystick.base.keys import MasterKeys
-from tallystick.base.migrate import migrate
-from tallystick.base.work import Asked, Caller, Runtime, Tenant
-from tallystick.ledger import periods, periods_figures, periods_proof
-from tallystick.ledger.periods_model import Movement, Period, sums_of, text_of
-from tests import world
+from tallystick import ledger
+from tallystick.base.db import Db
+from tallystick.ledger import periods_figures
+from tallystick.ledger.periods_model import Movement, sums_of, text_of
 from tests.ledger.cast import Books
+from tests.ledger.closing import DAY, END, HOUR, LATER, begin, close, dates, fence, has_drained, seal
 from tests.world import T0
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-END = T0 + DAY
-LATER = END + HOUR
-
 STOPPED = "select count(*) from pg_locks where not granted and relation = 'accounts'::regclass"
-
-
-def asked(tenant: Tenant) -> Asked:
-    """The request of somebody who keeps the books."""
-    caller = Caller(tenant, ids.new(), ids.new(), frozenset(), None, True, 1, 1)
-    return Asked(caller, ids.new(), "POST", "/api/v1/periods")
-
-
-async def begin(books: Books, ends_at: datetime = END, at: datetime = LATER) -> Period:
-    async with books.work(at) as work:
-        last = await periods.lock_book(work, books.merchant_id)
-        begun = last.ends_at if last is not None else T0
-        period = await periods.begin(
-            work, books.merchant_id, books.currency, begun, ends_at, after=last, asked=asked(books.tenant)
-        )
-        # Closed step by step here: never due for a loop that another test runs.
-        sql = "update periods set due_at = $3 where tenant_id = $1 and id = $2"
-        await work.db.run(sql, books.tenant.id, period.id, END_OF_TIME)
-        return period
-
-
-async def fence(books: Books, period: Period, at: datetime = LATER) -> Period:
-    """Set the fence, and note which transactions began before."""
-    async with books.work(at) as work:
-        await periods.lock_book(work, books.merchant_id)
-        if await periods.is_unfenced(work, period):
-            await periods.fence(work, period)
-    async with books.work(at) as work:
-        return replace(period, cut=await periods.cut(work, period))
-
-
-async def has_drained(books: Books, period: Period) -> bool:
-    async with books.runtime.reading(books.tenant) as work:
-        return await periods.has_drained(work, period)
-
-
-async def seal(books: Books, period: Period, at: datetime = LATER) -> Period | None:
-    async with books.runtime.reading(books.tenant) as work:
-        figures = await periods_figures.figures(work, books.merchant_id, period.starts_at, period.ends_at)
-    async with books.work(at) as work:
-        return await periods.seal(work, period, figures)
-
-
-async def close(books: Books, ends_at: datetime = END, at: datetime = LATER) -> Period:
-    """Every step at once."""
-    period = await fence(books, await begin(books, ends_at, at), at)
-    while not await has_drained(books, period):  # noqa: ASYNC110 -- the server has no event for it
-        await asyncio.sleep(0.01)
-    closed = await seal(books, period, at)
-    assert closed is not None
-    return closed
-
-
-async def dates(books: Books, account_id: UUID) -> list[datetime]:
-    return [each.at for each in await books.entries(account_id)]
 
 
 async def test_what_is_posted_after_a_close_is_dated_in_the_open_period(books: Books) -> None:
@@ -294,117 +226,3 @@ async def test_movements_and_balances_roll_forward_however_the_interval_is_cut(b
 def test_sums_are_read_back_as_they_were_kept() -> None:
     sums = {Movement("a.b", None, "c.d", True): 5, Movement("a.b", "paid", "c.d", False): -(2**62)}
     assert sums_of(text_of(sums)) == sums
-
-
-ENTRIES = "a closed period's entries are those it was sealed with"
-SUMS = "a closed period's sums are those it was sealed with"
-LATE = "nothing is recorded in a period once it is closed"
-FENCES = "periods follow each other up to the fence"
-
-OF_LOT = "where account_id = $1 and version = 2"
-CORRUPTIONS = {
-    "an entry of a closed period is changed together with its other half": (
-        (
-            "update entries set amount = amount * 2, balance_after = 40 where account_id = $1 and version = 2;"
-            "update entries set amount = amount * 2, balance_after = -40 where account_id = $2 and version = 2;"
-            "update entries set balance_after = 35 where account_id = $1 and version = 3;"
-            "update entries set balance_after = -35 where account_id = $2 and version = 3;"
-            "update accounts set balance = 35 where id = $1; update accounts set balance = -35 where id = $2"
-        ),
-        {ENTRIES, SUMS},
-    ),
-    "an entry is dated out of the closed period": (
-        f"update entries set at = '{END.isoformat()}' {OF_LOT}",
-        {ENTRIES, SUMS},
-    ),
-    "a journal of a closed period is of another kind": (
-        f"update journals set kind = 'lot.expire' where id = (select journal_id from entries {OF_LOT})",
-        {ENTRIES, SUMS},
-    ),
-    "something is posted into a closed period afterwards": (
-        (
-            f"update entries set at = '{(END - HOUR).isoformat()}' where version = 3;"
-            f"update journals set recorded_at = '{(LATER + HOUR).isoformat()}', at = '{(END - HOUR).isoformat()}'"
-            " where id = (select journal_id from entries where account_id = $1 and version = 3)"
-        ),
-        {ENTRIES, SUMS, LATE},
-    ),
-    "a seal is forged": ("update periods set digest = sha256('') where number = 1", {ENTRIES}),
-    "a count is forged": ("update periods set entries = entries + 1 where number = 1", {ENTRIES}),
-    "sums are forged": ("update periods set sums = '{}' where number = 1", {SUMS}),
-    "a fence is moved": ("update book_closings set closed_until = closed_until - interval '1 s'", {FENCES}),
-    "a fence is gone": ("delete from book_closings", {FENCES}),
-    "a fence has no period": ("delete from periods", {FENCES}),
-    "a period is missing": ("delete from periods where number = 1", {FENCES}),
-    "a period leaves a gap": (
-        "update periods set starts_at = starts_at + interval '1 s' where number = 2",
-        {FENCES},
-    ),
-}
-
-
-@pytest.fixture(scope="module")
-async def loose(fresh: Callable[[], Any]) -> str:
-    """A database of its own, in which the owner may change everything."""
-    address: str = await fresh()
-    await migrate(address)
-    connection = await asyncpg.connect(address)
-    for table in ("accounts", "journals", "entries", "periods", "book_closings"):
-        await connection.execute(f"alter table {table} no force row level security")
-    await connection.close()
-    return address
-
-
-@pytest.fixture
-async def planter(loose: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(loose)
-    yield connection
-    for table in ("accounts", "journals", "entries", "periods", "book_closings"):
-        await connection.execute(f"delete from {table}")
-    await connection.close()
-
-
-@pytest.fixture
-async def inspector(loose: str) -> AsyncIterator[Db]:
-    connection = await asyncpg.connect(loose, statement_cache_size=0)
-    await connection.execute("set role tallystick_auditor")
-    yield Db(connection)
-    await connection.close()
-
-
-@pytest.fixture
-async def written(loose: str, keys: MasterKeys) -> AsyncIterator[tuple[Books, UUID, UUID]]:
-    """Books with two closed periods: a lot was given value and more of it in the first, and spent behind both."""
-    pool = Pool(loose, 2)
-    runtime = Runtime(pool, lambda: world.T0, keys, [events.number])
-    books = Books(runtime, await world.northwind(runtime, "production"))
-    receivable, lot = await books.receivable(), books.new()
-    await books.post(books.journal((receivable, lot.id, 10)), opening=[lot])
-    await books.post(books.journal((receivable, lot.id, 15)), at=T0 + HOUR)
-    await close(books)
-    await close(books, END + HOUR // 2)
-    await books.post(books.journal((lot.id, receivable, 5)), at=LATER)
-    yield books, lot.id, receivable
-    await pool.close()
-
-
-@pytest.mark.parametrize(("plant", "named"), CORRUPTIONS.values(), ids=CORRUPTIONS.keys())
-async def test_a_corruption_of_a_closed_period_is_named(
-    planter: "asyncpg.Connection[asyncpg.Record]",
-    written: tuple[Books, UUID, UUID],
-    inspector: Db,
-    plant: str,
-    named: set[str],
-) -> None:
-    books, lot, receivable = written
-    assert await ledger.check_books(inspector) == []
-    await planter.execute(plant.replace("$1", f"'{lot}'").replace("$2", f"'{receivable}'"))
-    faults = await ledger.check_books(inspector)
-    assert {fault.invariant for fault in faults} & periods_proof.INVARIANTS.keys() == named
-    assert {fault.tenant_id for fault in faults} == {books.tenant.id}
-    assert all(fault.sentence.endswith(".") for fault in faults)
-    assert await ledger.check_books(inspector, ids.new()) == []
-
-
-def test_every_invariant_of_periods_has_a_corruption() -> None:
-    assert set().union(*(named for _, named in CORRUPTIONS.values())) == set(periods_proof.INVARIANTS)

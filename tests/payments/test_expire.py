@@ -128,9 +128,6 @@ async def test_moving_a_sandbox_expires_payments_and_lots_in_their_order(api: Ap
     assert [(row[0] - world.T0).days for row in rows] == [10, 12]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a lot whose expiry lies behind the deadline of the payment is not looked at again"
-)
 async def test_a_lot_that_expired_while_a_late_loop_still_held_it_expires_too(
     live: Api, runtime: Runtime, clock: Clock
 ) -> None:
