@@ -68,4 +68,6 @@ async def _issue(runtime: Runtime, credential: Credential, number: int, amount: 
 
 def _command(credential: Credential, terms: Terms) -> issuing.IssueCard:
     key = str(ids.new())
-    return issuing.IssueCard(Asked(credential.caller, ids.new(), "POST", "benchmarks", key), key, terms, True)
+    return issuing.IssueCard(
+        Asked(credential.caller, ids.new(), "POST", "benchmarks", key), key, terms, merchant_named=True
+    )

@@ -28,7 +28,10 @@ BODY: Final = (
     '{"data":{"type":"IssueReward","attributes":{"phoneNumber":"%s","amount":%d,"idempotencyKey":"%s-%09d",'
     '"reasonCode":"CX-COMPENSATION","message":"Thank you for your patience!","merchantId":"%s"}}}'
 )
-PAYMENT: Final = '{"data":{"type":"PaymentIntent","attributes":{"amount":%d,"idempotencyKey":"%s-%09d","giftCardId":"%s","merchantId":"%s"}}}'
+PAYMENT: Final = (
+    '{"data":{"type":"PaymentIntent","attributes":{"amount":%d,"idempotencyKey":"%s-%09d","giftCardId":"%s",'
+    '"merchantId":"%s"}}}'
+)
 LOOKUP: Final = '{"data":{"type":"LookUpGiftCard","attributes":{"code":"%s","merchantId":"%s"}}}'
 AMOUNT_LEAST: Final = 100
 AMOUNT_MOST: Final = 999

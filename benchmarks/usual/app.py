@@ -1,5 +1,6 @@
 """The application of the usual stack: credentials, its routes, errors as JSON:API documents."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,17 +32,25 @@ class Credentials:
     def __init__(self, sessions: async_sessionmaker[AsyncSession], keys: MasterKeys) -> None:
         self._sessions, self._keys = sessions, keys
         self._kept: dict[bytes, tuple[float, Principal]] = {}
+        self._reading = asyncio.Lock()
 
     async def principal(self, client_id: str, secret: str) -> Principal:
         """Raises Refused when nobody holds the secret."""
         digest = self._keys.secret_digest(secret)
-        until, who = self._kept.get(digest, (0.0, None))
-        if who is None or until < time.monotonic():
-            who = await self._read(digest)
-            self._kept[digest] = (time.monotonic() + CREDENTIAL_SECONDS, who)
+        who = self._believed(digest)
+        if who is None:
+            async with self._reading:  # all that wait for it share one reading
+                who = self._believed(digest)
+                if who is None:
+                    who = await self._read(digest)
+                    self._kept[digest] = (time.monotonic() + CREDENTIAL_SECONDS, who)
         if str(who.client_id) != client_id:
             raise Refused(401, "Unauthorized", "The credential is unknown.")
         return who
+
+    def _believed(self, digest: bytes) -> Principal | None:
+        until, who = self._kept.get(digest, (0.0, None))
+        return who if until >= time.monotonic() else None
 
     async def _read(self, digest: bytes) -> Principal:
         async with self._sessions() as session:

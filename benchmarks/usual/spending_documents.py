@@ -54,6 +54,8 @@ class PaymentAttributes(Camel):
     authorized_amount: int
     captured_amount: int
     refunded_amount: int
+    refunded_tender: int
+    refunded_discount: int
     remaining: int
     tender: int
     discount: int
@@ -161,6 +163,8 @@ def payment_shown(intent: PaymentIntent, card_id: UUID) -> PaymentResource:
         authorized_amount=intent.authorized_amount,
         captured_amount=intent.captured_amount,
         refunded_amount=0,
+        refunded_tender=0,
+        refunded_discount=0,
         remaining=intent.amount - intent.authorized_amount,
         tender=intent.captured_tender,
         discount=intent.captured_discount,

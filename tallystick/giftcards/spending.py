@@ -103,6 +103,8 @@ async def note_refunded(work: Work, movements: Sequence[Movement]) -> None:
         card = noted.cards[movement.card_id]
         awake: dict[str, Any] = {"status": "active", "reason": "refunded"}
         if card.id in ends and card.effective(work.now) == "expired":
+            # A frozen one stays frozen: what came back can be spent once it is not.
+            awake = {} if card.status == "frozen" else awake
             noted.tell("refund", "gift_card.refunded", movement, **awake, expires_at=ends[card.id])
         elif card.status == "depleted" and movement.balance_after > 0:
             noted.tell("refund", "gift_card.refunded", movement, **awake)

@@ -21,6 +21,8 @@ EXAMPLE: Final = {
     "authorizedAmount": 1250,
     "capturedAmount": 1250,
     "refundedAmount": 0,
+    "refundedTender": 0,
+    "refundedDiscount": 0,
     "remaining": 0,
     "tender": 250,
     "discount": 1000,
@@ -63,6 +65,8 @@ class PaymentIntentAttributes(msgspec.Struct, rename="camel", gc=False):
     authorized_amount: int
     captured_amount: int
     refunded_amount: int
+    refunded_tender: int
+    refunded_discount: int
     remaining: int
     tender: int
     discount: int
@@ -111,6 +115,8 @@ def attributes(intent: PaymentIntent, sources: Sequence[Source], now: datetime) 
         authorized_amount=intent.authorized_amount,
         captured_amount=intent.captured_amount,
         refunded_amount=intent.refunded_amount,
+        refunded_tender=intent.refunded_tender,
+        refunded_discount=intent.refunded_discount,
         remaining=intent.remaining,
         tender=intent.tender,
         discount=intent.discount,

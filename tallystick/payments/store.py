@@ -115,20 +115,6 @@ insert into payment_refunds (tenant_id, id, intent_id, amount, tender, discount,
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
-# The row is the lock: whoever comes second waits for the first, and then reads what it left in a statement of its own.
-CLAIM_REFERENCE = """
-insert into till_references (tenant_id, partner_id, merchant_id, reference, intent_id, reversed_at, created_at)
-values ($1, $2, $3, $4, null, $5, $5)
-on conflict (tenant_id, partner_id, merchant_id, reference) do nothing
-"""
-
-LOCK_REFERENCE = """
-select partner_id, merchant_id, reference, intent_id, reversed_at
-from till_references
-where tenant_id = $1 and partner_id = $2 and merchant_id = $3 and reference = $4
-for update
-"""
-
 MARK_REVERSED = """
 update till_references
 set reversed_at = $5
@@ -317,15 +303,6 @@ def _part_columns(parts: Sequence[Part]) -> tuple[Sequence[object], ...]:
         [each.captured for each in parts],
         [each.refunded for each in parts],
     )
-
-
-async def claim_reference(work: Work, partner_id: UUID, merchant_id: UUID, reference: str) -> TillReference:
-    """The till's reference, locked, for its reversal. One that no payment claimed yet is made, and is reversed from now on."""
-    name = (work.tenant.id, partner_id, merchant_id, reference)
-    await work.db.run(CLAIM_REFERENCE, *name, work.now)
-    row = await work.db.row(LOCK_REFERENCE, *name)
-    assert row is not None, "a reference that was claimed is there"
-    return TillReference(*row)
 
 
 async def mark_reversed(work: Work, found: TillReference) -> None:

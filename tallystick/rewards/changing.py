@@ -118,7 +118,10 @@ async def _lock(work: Work, commands: Sequence[Change]) -> None:
 
 
 async def _prepare(work: Work, commands: Sequence[Change]) -> Quotas:
-    """Every lock of the batch in the one order: recipients, quotas near their limit, rewards, accounts. What bounds the amounts."""
+    """Every lock of the batch in the one order: recipients, quotas near their limit, rewards, wallets, accounts.
+
+    What bounds the amounts.
+    """
     known = await store.by_ids(work, list({command.reward_id for command in commands}))
     if not known:
         return Quotas()
@@ -130,6 +133,9 @@ async def _prepare(work: Work, commands: Sequence[Change]) -> Quotas:
     ]
     bounds = await quotas.look(work, amounts)
     locked = await store.lock(work, list(known))
+    held = [reward.wallet_id for reward in locked.values() if reward.wallet_id is not None]
+    if held:
+        await wallets.lock(work, held)
     touched = {a for reward in locked.values() for a in (reward.funding_account_id, reward.value_account_id)}
     await ledger.lock(work, list(touched))
     return bounds

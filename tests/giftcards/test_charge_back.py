@@ -165,3 +165,17 @@ async def test_of_many_charge_backs_at_once_one_is_carried_out(api: Api, runtime
 async def test_a_card_frozen_for_another_reason_is_charged_back(api: Api) -> None:
     card_id = await in_state(api, "frozen")
     assert (await done(api, card_id, "charge-back")).attributes["reason"] == "charge_back"
+
+
+async def test_no_more_is_recovered_than_was_lost(api: Api, runtime: Runtime, auditor: Db) -> None:
+    card_id = await new(api, 900)
+    await done(api, card_id, "adjust", amount=30, reason="transaction_voided", valueClass="paid")
+    intent_id = await pay(api, card_id, 500)
+    await done(api, card_id, "charge-back")
+    assert await books(runtime, api, "merchant.losses") == -470
+    for amount in (300, 200):
+        await settle(api, intent_id, "refund", amount)
+        await _sweep(runtime)
+    # What a correction had added returns to where corrections come from.
+    assert (await books(runtime, api, "merchant.losses"), await books(runtime, api, "merchant.adjustments")) == (0, 0)
+    await check_cards(auditor, api.tenant)

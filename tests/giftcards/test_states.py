@@ -1,9 +1,13 @@
 """Every verb in every state: the ones that are allowed work, the others say which state is in the way."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 
+import tallystick.giftcards.store as store
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api
@@ -67,3 +71,19 @@ async def test_every_verb_keeps_to_the_states_it_is_for(api: Api, runtime: Runti
         assert answer.status in (200, 201, 202), (verb, answer.text)
         assert await status_of(api, one) == BECOMES[verb, state], verb
     await check_cards(auditor, api.tenant)
+
+
+@pytest.mark.parametrize("verb", NEEDS)
+async def test_a_verb_that_waits_for_the_card_sees_what_became_of_it(api: Api, runtime: Runtime, verb: str) -> None:
+    await configure(runtime, api, region="US-CA")
+    card_id = await in_state(api, next(state for state in STATES if (verb, state) in BECOMES))
+    async with runtime.work(api.tenant) as work:
+        held = (await store.lock(work, [UUID(card_id)]))[UUID(card_id)]
+        waiting = asyncio.create_task(do(api, card_id, verb, **NEEDS[verb]))
+        await asyncio.sleep(0.15)
+        assert not waiting.done()
+        await store.update(work, [replace(held, status="cancelled")])
+    answer = await waiting
+    refused(answer, 409, "InvalidState")
+    assert "cancelled" in answer.body["errors"][0]["detail"]
+    assert await status_of(api, card_id) == "cancelled"

@@ -111,9 +111,7 @@ async def street(the_runtime: Runtime, session: aiohttp.ClientSession, base_url:
         ),
         "another partner of the programme": await join(the_runtime, session, base_url, tenant=owner.tenant),
     }
-    await agree(
-        the_runtime, owner.tenant, owner.partner_id, LineWish("giftCards.count", "month", "UTC", 100, "notify")
-    )
+    await agree(the_runtime, owner.tenant, owner.partner_id, LineWish("giftCards.count", "month", "UTC", 100, "notify"))
     things = await _things(owner)
     while await reports.run_due(the_runtime):
         pass
@@ -166,7 +164,9 @@ async def _stored_value(owner: Api) -> dict[str, str]:
         "/api/v1/payment-intents": await _made(owner, "payment-intents", "PaymentIntent", **paid),
         "/api/v1/gift-card-batches": await _made(owner, "gift-card-batches", "GiftCardBatch", count=1, amount=5, **key),
         "/api/v1/gift-card-designs": await _made(owner, "gift-card-designs", "GiftCardDesign", name="Winter"),
-        "/api/v1/gift-card-adjustments": await _made(owner, f"gift-cards/{card}/adjust", "AdjustGiftCard", **correction),
+        "/api/v1/gift-card-adjustments": await _made(
+            owner, f"gift-cards/{card}/adjust", "AdjustGiftCard", **correction
+        ),
         "/api/v1/reports": await _made(owner, "reports", "Report", kind="aging"),
         "/api/v1/periods": await _made(owner, "periods", "Period", endsAt=clock.render(T0 + timedelta(hours=1))),
         "/api/v1/usage": (await owner.get("usage")).data[0]["id"],

@@ -39,6 +39,8 @@ async def test_a_payment_is_captured_at_once(runtime: Runtime, api: Api) -> None
         "authorizedAmount": 400,
         "capturedAmount": 400,
         "refundedAmount": 0,
+        "refundedTender": 0,
+        "refundedDiscount": 0,
         "remaining": 0,
         "tender": 400,
         "discount": 0,

@@ -10,6 +10,7 @@ from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api, join
 from tests.reports.cast import Shop, shop_of
+from tests.world import leave_nothing_due
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ async def api(runtime: Runtime, session: aiohttp.ClientSession, base_url: str, a
     """A new partner of a new programme's sandbox, with every scope, acting for Café Luna."""
     joined = await join(runtime, session, base_url)
     yield joined
+    await leave_nothing_due(runtime, joined.tenant)
     assert await ledger.check_books(auditor, joined.tenant.id) == []
 
 
