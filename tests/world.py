@@ -51,4 +51,6 @@ def another_database(dsn: str, name: str) -> str:
 async def leave_nothing_due(runtime: Runtime, tenant: Tenant) -> None:
     """Lots that a test made without a wallet or card around them must not be due when others' loops come round."""
     async with runtime.work(tenant) as work:
-        await work.db.run("update lot_deadlines set due_at = null, announced_at = $2 where tenant_id = $1", tenant.id, T0)
+        await work.db.run(
+            "update lot_deadlines set due_at = null, announced_at = $2 where tenant_id = $1", tenant.id, T0
+        )
