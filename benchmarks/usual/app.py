@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from benchmarks.usual.documents import IssueRewardDocument
 from benchmarks.usual.issuing import Principal, Refused, issue
+from benchmarks.usual.looking import LOOKUPS, look_up
 from benchmarks.usual.models import Agreement, Client, ClientSecret
-from benchmarks.usual.spending import LOOKUPS, PAYMENTS, look_up, redeem
+from benchmarks.usual.spending import PAYMENTS, redeem
 from benchmarks.usual.spending_documents import LookUpDocument, PayDocument
 from tallystick.base.keys import MasterKeys
 

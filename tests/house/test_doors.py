@@ -14,10 +14,11 @@ from tallystick.base import clock, ids
 from tallystick.base.routes import Route
 from tallystick.base.secrets import new_secret
 from tallystick.base.work import Runtime
+from tallystick.governance.terms import LineWish
 from tallystick.main import routes
 from tallystick.merchants import MerchantDirectory
 from tests.api import Answer, Api, document_of, join
-from tests.governance.cast import LineWish, agree
+from tests.governance.cast import agree
 from tests.world import T0
 
 TABLE = routes(cast(MerchantDirectory, None))

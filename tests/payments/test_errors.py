@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from tallystick.base.work import Runtime
-from tallystick.payments import store
 from tests.api import Api, document_of, luna
 from tests.payments.cast import another_client, configure, filled, pay, refused
 
@@ -142,9 +141,8 @@ async def test_a_reference_of_any_text_is_kept_as_it_is(runtime: Runtime, api: A
 
 async def test_a_payment_that_was_reversed_before_it_came_is_not_made(runtime: Runtime, api: Api) -> None:
     wallet_id = await filled(runtime, api)
-    assert api.merchant_id is not None
-    async with runtime.work(api.tenant) as work:
-        await store.claim_reference(work, api.partner_id, api.merchant_id, "r")
+    reversal = await api.post("payment-intents/reverse", document_of("ReversePayment", externalReference="r"))
+    assert (reversal.status, reversal.attributes["status"]) == (200, "awaited")
     answer = await pay(api, 1, walletId=wallet_id, externalReference="r")
     refused(answer, 409, "PaymentReversed", f"{ROOT}/externalReference")
     assert (await pay(api, 1, walletId=wallet_id, externalReference="s")).status == 201
