@@ -96,6 +96,7 @@ class Rehearsal:
             "merchants": f"[{','.join(self._known.merchants[name][0] for name in merchant_ids)}]",
             "wallets": msgspec.json.encode(wallets).decode(),
             "waiting": None,
+            "quotas": None,
             "accounts": msgspec.json.encode(accounts).decode(),
         }
 

@@ -1,0 +1,28 @@
+"""The bugs that can be planted still fit: planting them and seeing them caught is `python -m tests.planted`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.planted import cards, holders, spending
+from tests.planted.bug import Bug
+
+ROOT = Path(__file__).parents[2]
+BUGS: tuple[Bug, ...] = (*cards.BUGS, *holders.BUGS, *spending.BUGS)
+
+
+def test_there_are_many_and_no_two_have_one_name() -> None:
+    assert len(BUGS) >= 30
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_bug_can_be_planted_and_has_tests_that_should_notice(bug: Bug) -> None:
+    text = (ROOT / bug.file).read_text(encoding="utf-8")
+    assert text.count(bug.old) == 1, "the code has changed: say anew where this bug goes"
+    planted = text.replace(bug.old, bug.new)
+    assert planted != text
+    if bug.file.endswith(".py"):
+        compile(planted, bug.file, "exec")
+    for test in bug.tests:
+        assert (ROOT / test.partition("::")[0]).is_file(), test
