@@ -1,0 +1,197 @@
+"""Whatever is asked in whatever order, the house answers as the model: balances, states and refusals."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from tallystick.base import ids
+from tallystick.base.db import Db
+from tallystick.base.work import Runtime
+from tests.api import Answer, Api, document_of, join
+from tests.model import model
+from tests.model.model import Holder, Intent
+from tests.rewards.cast import check_whole
+
+EXAMPLES = int(os.environ.get("TALLYSTICK_MODEL_EXAMPLES", "20"))
+"""More for a long run: each example is a programme of its own with up to forty requests."""
+
+VERBS = (
+    "give", "card", "load", "freeze", "unfreeze", "activate", "cancel_card", "transfer", "suspend", "resume",
+    "pay", "pay", "pay", "pay", "capture", "capture", "cancel", "refund", "refund",
+)  # fmt: skip
+PHONES = ("+12025550121", "+12025550122")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A request: numbers stand for one of what there is, modulo its count."""
+
+    verb: str
+    first: int
+    second: int
+    amount: int
+    flag: bool
+    other: bool
+
+
+STEPS = st.builds(
+    Step,
+    st.sampled_from(VERBS),
+    st.integers(0, 7),
+    st.integers(0, 7),
+    st.integers(1, 120),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@dataclass
+class Twins:
+    """The house and the model, side by side."""
+
+    api: Api
+    wallets: list[tuple[str, Holder]] = field(default_factory=list)
+    cards: list[tuple[str, Holder]] = field(default_factory=list)
+    intents: list[tuple[str, Intent]] = field(default_factory=list)
+
+    async def begin(self) -> None:
+        for phone in PHONES:
+            self.wallets.append((await self.api.wallet(phone), Holder("wallet", "active")))
+
+    async def step(self, step: Step) -> None:
+        event(step.verb)
+        if step.verb in ("give", "suspend", "resume"):
+            await self._wallet(step)
+        elif step.verb == "card":
+            await self._card(step)
+        elif step.verb == "pay":
+            await self._pay(step)
+        elif step.verb in ("capture", "cancel", "refund"):
+            await self._change_payment(step)
+        else:
+            await self._change_card(step)
+
+    async def _wallet(self, step: Step) -> None:
+        number = step.first % len(self.wallets)
+        wallet_id, wallet = self.wallets[number]
+        if step.verb == "give":
+            self._same(await self.api.issue(PHONES[number], step.amount), model.give(wallet, step.amount))
+        else:
+            verb = model.suspend if step.verb == "suspend" else model.resume
+            self._same(await self.api.post(f"wallets/{wallet_id}/{step.verb}"), verb(wallet))
+
+    async def _card(self, step: Step) -> None:
+        value_class = "promotional" if step.flag else "paid"
+        attributes = {"amount": step.amount, "valueClass": value_class, "activate": step.other}
+        answer = await self.api.post("gift-cards", document_of("GiftCard", idempotencyKey=str(ids.new()), **attributes))
+        self._same(answer, model.MADE)
+        card = Holder("card", "active" if step.other else "pending", value_class, was_active=step.other)
+        card.free[value_class] = step.amount
+        self.cards.append((answer.data["id"], card))
+
+    async def _change_card(self, step: Step) -> None:
+        if not self.cards:
+            return
+        card_id, card = self.cards[step.first % len(self.cards)]
+        path = f"gift-cards/{card_id}"
+        if step.verb == "load":
+            sent = document_of("LoadGiftCard", amount=step.amount)
+            self._same(await self.api.post(f"{path}/load", sent), model.load(card, step.amount))
+        elif step.verb == "freeze":
+            sent = document_of("FreezeGiftCard", reason="lost")
+            self._same(await self.api.post(f"{path}/freeze", sent), model.freeze(card))
+        elif step.verb == "cancel_card":
+            sent = document_of("CancelGiftCard", reason="customer_request", refund=True)
+            self._same(await self.api.post(f"{path}/cancel", sent), model.cancel_card(card))
+        elif step.verb == "transfer":
+            wallet_id, wallet = self.wallets[step.second % len(self.wallets)]
+            amount = {"amount": step.amount} if step.flag else {}
+            sent = document_of("TransferGiftCard", walletId=wallet_id, **amount)
+            expected = model.transfer(card, wallet, amount.get("amount"))
+            self._same(await self.api.post(f"{path}/transfer", sent), expected)
+        else:
+            verb = model.activate if step.verb == "activate" else model.unfreeze
+            self._same(await self.api.post(f"{path}/{step.verb}"), verb(card))
+
+    async def _pay(self, step: Step) -> None:
+        holders = [*self.wallets, *self.cards]
+        chosen = [holders[step.first % len(holders)]]
+        if step.other:
+            chosen.append(holders[step.second % len(holders)])
+        sources = [{"walletId" if each.kind == "wallet" else "giftCardId": id_} for id_, each in chosen]
+        manual, partial = step.flag, step.second % 2 == 0
+        sent = document_of(
+            "PaymentIntent",
+            amount=step.amount,
+            sources=sources,
+            capture="manual" if manual else "automatic",
+            allowPartial=partial,
+            idempotencyKey=str(ids.new()),
+        )
+        answer = await self.api.post("payment-intents", sent)
+        made = model.pay([each for _, each in chosen], step.amount, manual=manual, partial=partial)
+        if isinstance(made, Intent):
+            self._same(answer, model.MADE)
+            self.intents.append((answer.data["id"], made))
+            _same_payment(answer.attributes, made)
+        else:
+            self._same(answer, made)
+
+    async def _change_payment(self, step: Step) -> None:
+        if not self.intents:
+            return
+        intent_id, intent = self.intents[step.first % len(self.intents)]
+        amount = step.amount if step.flag else None
+        path = f"payment-intents/{intent_id}/{step.verb}"
+        kind = {"capture": "CapturePaymentIntent", "refund": "RefundPaymentIntent"}.get(step.verb)
+        if kind is None:
+            answer, expected = await self.api.post(path), model.cancel(intent)
+        else:
+            verb = model.capture if step.verb == "capture" else model.refund
+            sent = None if amount is None else document_of(kind, amount=amount)
+            answer, expected = await self.api.post(path, sent), verb(intent, amount)
+        self._same(answer, expected)
+        if expected == model.OK:
+            _same_payment(answer.attributes, intent)
+
+    def _same(self, answer: Answer, expected: model.Answer) -> None:
+        code = answer.codes[0] if answer.status >= 400 else None
+        assert (answer.status, code) == expected, answer.text
+        event(f"{answer.status} {code}")
+
+    async def compare(self) -> None:
+        for path, holders in (("wallets", self.wallets), ("gift-cards", self.cards)):
+            for id_, holder in holders:
+                shown: Any = (await self.api.get(f"{path}/{id_}")).attributes
+                balance = shown["balance"]
+                found = (shown["status"], balance["available"], balance["held"])
+                assert found == (holder.status, holder.available, holder.reserved), (path, id_)
+        for id_, intent in self.intents:
+            _same_payment((await self.api.get(f"payment-intents/{id_}")).attributes, intent)
+
+
+def _same_payment(shown: Any, intent: Intent) -> None:
+    names = ("status", "authorizedAmount", "capturedAmount", "refundedAmount", "tender")
+    expected = (intent.status, intent.authorized, intent.captured, intent.refunded, intent.tender)
+    assert tuple(shown[name] for name in names) == expected
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(STEPS, min_size=12, max_size=40))
+async def test_the_house_answers_as_the_model(
+    runtime: Runtime, session: aiohttp.ClientSession, base_url: str, auditor: Db, steps: list[Step]
+) -> None:
+    twins = Twins(await join(runtime, session, base_url))
+    await twins.begin()
+    for step in steps:
+        await twins.step(step)
+        await twins.compare()
+    await check_whole(auditor, twins.api.tenant)
