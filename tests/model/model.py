@@ -26,8 +26,15 @@ class Holder:
     status: str
     value_class: str = "compensation"
     was_active: bool = True
+    successor: "Holder | None" = None
+    """The card that replaced it."""
     free: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BURNT, 0))
     held: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BURNT, 0))
+
+    @property
+    def home(self) -> "Holder":
+        """Where its value lives now."""
+        return self if self.successor is None else self.successor.home
 
     @property
     def available(self) -> int:
@@ -150,6 +157,34 @@ def cancel_card(card: Holder) -> Answer:
     return OK
 
 
+def adjust(card: Holder, amount: int) -> Answer:
+    """A correction: more is promotional, less is burnt in order."""
+    if card.status not in ("active", "depleted"):
+        return BAD_STATE
+    if -amount > card.available:
+        return BAD_REQUEST
+    if amount > 0:
+        card.free["promotional"] += amount
+    for value_class, taken in _take(card, max(0, -amount)):
+        card.free[value_class] -= taken
+    card.settle()
+    return 202, None
+
+
+def replace(card: Holder) -> Answer | Holder:
+    """Another card in its place, with its value, in the state that it had before it was lost."""
+    if card.status not in ("pending", "active", "frozen", "depleted"):
+        return BAD_STATE
+    if card.reserved:
+        return 409, "ValueHeld"
+    status = card.status if card.status != "frozen" else ("active" if card.was_active else "pending")
+    new = Holder("card", status, card.value_class, was_active=card.was_active, free=card.free)
+    new.settle()
+    card.free = dict.fromkeys(BURNT, 0)
+    card.status, card.successor = "replaced", new
+    return new
+
+
 def transfer(card: Holder, wallet: Holder, amount: int | None) -> Answer:
     """Value of a card goes to a wallet, class by class in the order in which it is burnt."""
     if card.status != "active" or card.available == 0:
@@ -226,15 +261,15 @@ def refund(intent: Intent, amount: int | None) -> Answer:
     wanted = left if amount is None else amount
     if wanted > left:
         return BAD_REQUEST
-    open_parts = [part for part in reversed(intent.parts) if part.holder.status != "cancelled"]
+    open_parts = [part for part in reversed(intent.parts) if part.holder.home.status != "cancelled"]
     if sum(part.captured - part.refunded for part in open_parts) < wanted:
         return 409, "SourceClosed"
     for part in open_parts:
         back = min(wanted, part.captured - part.refunded)
         wanted -= back
         part.refunded += back
-        part.holder.free[part.value_class] += back
-        part.holder.settle()
+        part.holder.home.free[part.value_class] += back
+        part.holder.home.settle()
     if intent.refunded == intent.captured:
         intent.status = "refunded"
     return OK

@@ -20,7 +20,7 @@ EXAMPLES = int(os.environ.get("TALLYSTICK_MODEL_EXAMPLES", "20"))
 """More for a long run: each example is a programme of its own with up to forty requests."""
 
 VERBS = (
-    "give", "card", "load", "freeze", "unfreeze", "activate", "cancel_card", "transfer", "suspend", "resume",
+    "give", "card", "load", "freeze", "unfreeze", "activate", "cancel_card", "transfer", "adjust", "replace", "suspend", "resume",
     "pay", "pay", "pay", "pay", "capture", "capture", "cancel", "refund", "refund",
 )  # fmt: skip
 PHONES = ("+12025550121", "+12025550122")
@@ -104,14 +104,24 @@ class Twins:
         elif step.verb == "freeze":
             sent = document_of("FreezeGiftCard", reason="lost")
             self._same(await self.api.post(f"{path}/freeze", sent), model.freeze(card))
+        elif step.verb == "adjust":
+            amount, reason = (step.amount, "complimentary") if step.flag else (-step.amount, "support_issue")
+            sent = document_of("AdjustGiftCard", amount=amount, reason=reason)
+            self._same(await self.api.post(f"{path}/adjust", sent), model.adjust(card, amount))
+        elif step.verb == "replace":
+            answer = await self.api.post(f"{path}/replace", document_of("ReplaceGiftCard", reason="lost"))
+            new = model.replace(card)
+            self._same(answer, model.MADE if isinstance(new, Holder) else new)
+            if isinstance(new, Holder):
+                self.cards.append((answer.data["id"], new))
         elif step.verb == "cancel_card":
             sent = document_of("CancelGiftCard", reason="customer_request", refund=True)
             self._same(await self.api.post(f"{path}/cancel", sent), model.cancel_card(card))
         elif step.verb == "transfer":
             wallet_id, wallet = self.wallets[step.second % len(self.wallets)]
-            amount = {"amount": step.amount} if step.flag else {}
-            sent = document_of("TransferGiftCard", walletId=wallet_id, **amount)
-            expected = model.transfer(card, wallet, amount.get("amount"))
+            some = {"amount": step.amount} if step.flag else {}
+            sent = document_of("TransferGiftCard", walletId=wallet_id, **some)
+            expected = model.transfer(card, wallet, some.get("amount"))
             self._same(await self.api.post(f"{path}/transfer", sent), expected)
         else:
             verb = model.activate if step.verb == "activate" else model.unfreeze
