@@ -16,7 +16,7 @@ from tests.model import model
 from tests.model.model import Holder, Intent
 from tests.rewards.cast import check_whole
 
-EXAMPLES = int(os.environ.get("TALLYSTICK_MODEL_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "20"))
 """More for a long run: each example is a programme of its own with up to forty requests."""
 
 VERBS = (

@@ -18,6 +18,8 @@ from tests.planted.bug import Bug
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("tallystick", "tests", "benchmarks", "docs", "pyproject.toml")
+PATIENCE = 90.0
+"""Seconds: a loop that never has enough is a bug that was noticed, too."""
 BUGS: tuple[Bug, ...] = (*cards.BUGS, *holders.BUGS, *spending.BUGS)
 
 
@@ -64,7 +66,11 @@ def _caught(bug: Bug, copy: Path, dsn: str) -> bool:
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE,
         )
+    except subprocess.TimeoutExpired:
+        _say(f"caught   {PATIENCE:5.1f} s  {bug.name}  the tests go on for ever")
+        return True
     finally:
         file.write_text(right, encoding="utf-8")
     verdict = {0: "SLIPPED", 1: "caught"}.get(run.returncode, f"pytest ended with {run.returncode}")
