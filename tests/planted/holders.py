@@ -134,7 +134,7 @@ BUGS = (
         "tallystick/wallets/merging.py",
         "back, wallet, transfers, done.journal_id)",
         "back, wallet, transfers, None)",
-        ("tests/enrolment/test_merge.py",),
+        ("tests/enrolment/test_unmerge.py",),
     ),
     Bug(
         "expired value moves",

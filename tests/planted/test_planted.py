@@ -1,14 +1,15 @@
 """The bugs that can be planted still fit: planting them and seeing them caught is `python -m tests.planted`."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.planted import cards, holders, spending
+from tests.planted import cards, holders, promises, spending
 from tests.planted.bug import Bug
 
 ROOT = Path(__file__).parents[2]
-BUGS: tuple[Bug, ...] = (*cards.BUGS, *holders.BUGS, *spending.BUGS)
+BUGS: tuple[Bug, ...] = (*cards.BUGS, *holders.BUGS, *promises.BUGS, *spending.BUGS)
 
 
 def test_there_are_many_and_no_two_have_one_name() -> None:
@@ -25,4 +26,9 @@ def test_a_bug_can_be_planted_and_has_tests_that_should_notice(bug: Bug) -> None
     if bug.file.endswith(".py"):
         compile(planted, bug.file, "exec")
     for test in bug.tests:
-        assert (ROOT / test.partition("::")[0]).is_file(), test
+        file, _, function = test.partition("::")
+        assert (ROOT / file).is_file(), test
+        if function:
+            assert re.search(rf"^(async )?def {function}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (
+                test
+            )
