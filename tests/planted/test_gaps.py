@@ -3,13 +3,16 @@
 import asyncio
 from uuid import UUID
 
+from tallystick import ledger
+from tallystick.base import ids
 from tallystick.base.db import Db
-from tallystick.base.work import Runtime
+from tallystick.base.work import Runtime, Tenant
 from tallystick.giftcards import batch_store, making
 from tallystick.ledger.periods_model import Movement
 from tallystick.reports.breakage import Paid, reckon
 from tests.api import Api, luna
 from tests.giftcards.cast import accept, batch, issue, rows, run, tell
+from tests.ledger.cast import Books
 from tests.rewards.cast import another_client, check_whole, refused
 
 KEY = "/data/attributes/idempotencyKey"
@@ -55,6 +58,19 @@ async def test_a_chunk_waits_for_whoever_holds_its_batch(api: Api, runtime: Runt
     await waiting
     assert (await batch(api, str(batch_id)))["status"] == "completed"
     await check_whole(auditor, api.tenant)
+
+
+async def test_what_an_earlier_work_holds_is_not_held_again(runtime: Runtime, tenant: Tenant, auditor: Db) -> None:
+    books = Books(runtime, tenant)
+    lot = await books.lot(100)
+    verdicts = []
+    for amount in (60, 41, 40, 1):
+        async with books.work() as work:
+            verdicts += await ledger.hold(work, [ledger.Hold(ids.new(), lot, amount, ids.new())])
+    account = await books.account(lot)
+    assert account is not None
+    assert (verdicts, account.held) == (["held", "below_floor", "held", "below_floor"], 100)
+    assert await ledger.check_books(auditor, tenant.id) == []
 
 
 def test_what_was_given_is_no_part_of_what_was_paid_for() -> None:
