@@ -53,9 +53,12 @@ SERVERS = pytest.StashKey[Servers]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Properties are about what holds, not how fast a busy machine finds out.
-    settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("house")
+    # Properties are about what holds, not how fast a busy machine finds out. The suite tries the same examples each time, so that
+    # it says of a change what it would have said before; `HYPOTHESIS_PROFILE=explore` tries others.
+    patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("house", patient, derandomize=True)
+    settings.register_profile("explore", patient)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
     config.stash[SERVERS] = Servers()
 
 

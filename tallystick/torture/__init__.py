@@ -1,8 +1,10 @@
 """Torture: many writers on a house of its own, while its processes are killed; then an independent model counts.
 
-What was acknowledged must be there once, what was refused must not, and what is unknown is settled by its own key.
+What was acknowledged must be there once, what was refused must not, and what is unknown is settled by its own key. And races:
+many tills on the same stored value, nobody is killed, and an independent count of every unit.
 """
 
+from tallystick.torture.races import Meeting, Results, race
 from tallystick.torture.run import Report, Torment, torment
 
-__all__ = ["Report", "Torment", "torment"]
+__all__ = ["Meeting", "Report", "Results", "Torment", "race", "torment"]

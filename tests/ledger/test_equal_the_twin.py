@@ -133,7 +133,7 @@ async def same(work: Work, twin: Twin, history: History) -> None:
     assert {row[0] for row in journals} == twin.journals
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=histories())
 async def test_any_history_in_any_batches_equals_one_at_a_time(
     runtime: Runtime, auditor: Db, drawn: tuple[History, list[list[Step]]]

@@ -186,13 +186,13 @@ def replace(card: Holder) -> Answer | Holder:
 
 
 def transfer(card: Holder, wallet: Holder, amount: int | None) -> Answer:
-    """Value of a card goes to a wallet, class by class in the order in which it is burnt."""
+    """Value of a card goes to a wallet, class by class in the order in which it is burnt. States are looked at before amounts."""
     if card.status != "active" or card.available == 0:
+        return BAD_STATE
+    if wallet.status != "active":
         return BAD_STATE
     if amount is not None and amount > card.available:
         return BAD_REQUEST
-    if wallet.status != "active":
-        return BAD_STATE
     for value_class, taken in _take(card, card.available if amount is None else amount):
         card.free[value_class] -= taken
         wallet.free[value_class] += taken

@@ -112,7 +112,7 @@ async def test_a_changed_limit_holds_at_once_and_what_was_taken_stays_taken(
     assert taken(limiter, replace(client, rate_per_minute=600, rate_burst=15), 20) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     per_minute=st.integers(1, 1_000_000),
     burst=st.integers(1, 50),
