@@ -5,6 +5,7 @@ from typing import Final
 
 from tallystick import ledger
 from tallystick.base.db import Db
+from tallystick.cli.proofs_of_spending import PROOFS_OF_SPENDING
 
 FAULTS_MAX: Final = 100
 
@@ -68,11 +69,12 @@ PROOFS: Final[Mapping[str, str]] = {
     "a reward is worth what its account holds": AUDITOR_VALUE,
     "the feed is gapless": AUDITOR_GAPS,
     "every change of a reward is told once": AUDITOR_UNTOLD,
+    **PROOFS_OF_SPENDING,
 }
 
 
 async def check_stories(db: Db) -> list[ledger.Fault]:
-    """What does not fit together between rewards, keys, accounts and events; nothing when all of it does."""
+    """What does not fit together between rewards, payments, cards, keys, accounts and events; nothing when all of it does."""
     faults: list[ledger.Fault] = []
     for invariant, sql in PROOFS.items():
         rows = await db.rows(f"{sql} limit {FAULTS_MAX}")

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from tallystick import ledger, wallets
 from tallystick.base import ids
-from tallystick.base.db import Db
-from tallystick.base.work import Runtime, Tenant
+from tallystick.base.work import Runtime
 from tallystick.ledger import Journal, LotClass, NewAccount, Transfer
 from tests.api import Answer, Api, document_of
 from tests.rewards.cast import advance, another_client, check_whole, configure, feed, header, refused, story
@@ -18,7 +17,7 @@ __all__ = [
     "advance",
     "another_client",
     "card_status",
-    "check_payments",
+    "check_whole",
     "configure",
     "feed",
     "filled",
@@ -33,76 +32,6 @@ __all__ = [
     "story",
     "till_code",
 ]
-
-PROOFS: Final = {
-    "a payment is worth its parts": """
-        select p.id from payment_intents as p
-        left join (
-            select tenant_id, intent_id, sum(amount) as amount, sum(captured) as captured, sum(refunded) as refunded,
-                sum(amount) filter (where lot_class in ('paid', 'refund')) as tender
-            from payment_parts group by tenant_id, intent_id
-        ) as s on s.tenant_id = p.tenant_id and s.intent_id = p.id
-        where p.tenant_id = $1 and (s.amount is distinct from p.authorized_amount or s.captured <> p.captured_amount
-            or s.refunded <> p.refunded_amount or coalesce(s.tender, 0) <> p.authorized_tender)
-    """,
-    "a payment is worth its sources": """
-        select p.id from payment_intents as p
-        left join (
-            select tenant_id, intent_id, sum(authorized_amount) as amount from payment_sources group by tenant_id, intent_id
-        ) as s on s.tenant_id = p.tenant_id and s.intent_id = p.id
-        where p.tenant_id = $1 and s.amount is distinct from p.authorized_amount
-    """,
-    "every payment has one key": """
-        select p.id from payment_intents as p
-        left join (
-            select tenant_id, resource_id, count(*) as n from idempotency_keys
-            where operation = 'payments.authorize' group by tenant_id, resource_id
-        ) as k on k.tenant_id = p.tenant_id and k.resource_id = p.id
-        where p.tenant_id = $1 and k.n is distinct from 1
-    """,
-    "every key has its payment": """
-        select k.resource_id from idempotency_keys as k
-        left join payment_intents as p on p.tenant_id = k.tenant_id and p.id = k.resource_id
-        where k.tenant_id = $1 and k.operation = 'payments.authorize' and p.id is null
-    """,
-    "a reference names its payment": """
-        select r.intent_id from till_references as r
-        left join payment_intents as p on p.tenant_id = r.tenant_id and p.id = r.intent_id
-        where r.tenant_id = $1 and (r.intent_id is not null or r.reversed_at is null)
-            and (p.external_reference, p.merchant_id, p.partner_id) is distinct from (r.reference, r.merchant_id, r.partner_id)
-    """,
-    "every reference is kept": """
-        select p.id from payment_intents as p
-        left join till_references as r on r.tenant_id = p.tenant_id and r.intent_id = p.id
-        where p.tenant_id = $1 and p.external_reference is not null and r.intent_id is null
-    """,
-    "every change of a payment is told once": """
-        select p.id from payment_intents as p
-        left join (
-            select tenant_id, subject_id, count(distinct sequence) as n, max(sequence) as last
-            from events where subject_type = 'PaymentIntent' group by tenant_id, subject_id
-        ) as e on e.tenant_id = p.tenant_id and e.subject_id = p.id
-        where p.tenant_id = $1 and (e.n is distinct from p.version::bigint or e.last is distinct from p.version)
-    """,
-    "what is authorised is held, and nothing else is": """
-        select p.id from payment_intents as p
-        join payment_parts as part on part.tenant_id = p.tenant_id and part.intent_id = p.id
-        join holds as h on h.tenant_id = part.tenant_id and h.id = part.hold_id
-        left join hold_resolutions as r on r.tenant_id = h.tenant_id and r.hold_id = h.id
-        where p.tenant_id = $1 and ((p.status = 'authorized') <> (r.hold_id is null) or h.amount <> part.amount
-            or h.account_id <> part.account_id)
-    """,
-    "no day is below what was spent in it, and none is empty": """
-        select d.subject_id from spending_days as d where d.tenant_id = $1 and d.count < 0
-    """,
-}
-
-
-async def check_payments(auditor: Db, tenant: Tenant) -> None:
-    """The books hold, and payments, parts, references, keys and events fit together."""
-    await check_whole(auditor, tenant)
-    for name, sql in PROOFS.items():
-        assert [row[0] for row in await auditor.rows(sql, tenant.id)] == [], name
 
 
 async def lot(

@@ -73,12 +73,12 @@ async def till(
     """A partner whose till takes stored value at Café Luna; in the end its books, payments and events tell one story."""
     joined = await join(runtime, session, base_url, **settings)
     yield joined
-    await check_payments(runtime, joined, auditor)
+    await check_whole(runtime, joined, auditor)
 
 
-async def check_payments(runtime: Runtime, api: Api, auditor: Db) -> None:
+async def check_whole(runtime: Runtime, api: Api, auditor: Db) -> None:
     assert api.merchant_id is not None
-    await cast.check_payments(auditor, api.tenant)
+    await cast.check_whole(auditor, api.tenant)
     assert await auditor.rows(UNLIKE_ITS_PARTS, api.tenant.id) == []
     assert await auditor.rows(UNTOLD, api.tenant.id) == []
     assert await payable(runtime, api) == await auditor.value(OWED, api.tenant.id, api.merchant_id)

@@ -8,7 +8,7 @@ import pytest
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api, join
-from tests.payments.cast import check_payments
+from tests.payments.cast import check_whole
 
 
 @pytest.fixture
@@ -16,4 +16,4 @@ async def api(runtime: Runtime, session: aiohttp.ClientSession, base_url: str, a
     """A new partner of a new programme's sandbox, with every scope, acting for Café Luna."""
     joined = await join(runtime, session, base_url)
     yield joined
-    await check_payments(auditor, joined.tenant)
+    await check_whole(auditor, joined.tenant)

@@ -17,7 +17,7 @@ from tallystick.ledger import LotClass
 from tallystick.payments.authorizing import Paid, authorize
 from tests import world
 from tests.customers.cast import Partner
-from tests.payments.cast import check_payments
+from tests.payments.cast import check_whole
 from tests.payments.wishes import HOLDINGS, PLACES, SPLITS, WISHES, Wish, command, split
 
 
@@ -131,4 +131,4 @@ async def test_paying_in_batches_does_what_paying_one_by_one_does(
     assert together == apart
     assert await batched.state() == await single.state()
     for programme in (batched, single):
-        await check_payments(auditor, programme.partners[0].tenant)
+        await check_whole(auditor, programme.partners[0].tenant)
