@@ -39,9 +39,16 @@ class Change:
         return Balance(self.balance_after - self.held, self.held)
 
 
-async def record(work: Work, changes: Sequence[Change]) -> None:
-    """Write the cards as their last changes leave them, and note every change. Changes of one card are in their order."""
-    await store.update(work, list({change.card.id: change.card for change in changes}.values()))
+async def record(work: Work, changes: Sequence[Change], *, last: bool = False) -> None:
+    """Write the cards as their last changes leave them, and note every change. Changes of one card are in their order.
+
+    `last`: at the end of the work, where nothing else in it reads or writes these cards.
+    """
+    cards = list({change.card.id: change.card for change in changes}.values())
+    if last:
+        store.update_later(work, cards)
+    else:
+        await store.update(work, cards)
     note(work, changes)
 
 

@@ -81,14 +81,17 @@ async def successors(work: Work, card_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     return living
 
 
-async def note_redeemed(work: Work, movements: Sequence[Movement]) -> None:
-    """Payments took value from cards that are locked; a card with nothing left is depleted."""
+async def note_redeemed(work: Work, movements: Sequence[Movement], *, last: bool = False) -> None:
+    """Payments took value from cards that are locked; a card with nothing left is depleted.
+
+    `last` says that nothing else in the work writes these cards, so that they are written in the round trip at its end.
+    """
     noted = await _Noted.of(work, movements)
     for movement in movements:
         noted.tell("redeem", "gift_card.redeemed", movement)
         noted.changes[-1:] = activities.deplete(noted.changes[-1:], "spent", work.now)
         noted.cards[movement.card_id] = noted.changes[-1].card
-    await activities.record(work, noted.changes)
+    await activities.record(work, noted.changes, last=last)
 
 
 async def note_refunded(work: Work, movements: Sequence[Movement]) -> None:

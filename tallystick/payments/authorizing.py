@@ -217,7 +217,7 @@ async def _tell_cards(work: Work, made: Sequence[_Made]) -> None:
         if given.found.kind == "giftCard" and given.amount
     ]
     if movements:
-        await spending.note_redeemed(work, movements)
+        await spending.note_redeemed(work, movements, last=True)
 
 
 def _journal(made: _Made) -> ledger.Journal:
