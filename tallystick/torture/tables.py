@@ -146,6 +146,7 @@ class Table:
 
     async def advance(self, by: str) -> None:
         """Move the sandbox's clock on, and wait until what fell due is done."""
+        self.book.clock_moved = True
         wish = {"by": by}
         answer = await self._tills.race("move the clock", "sandbox/clock/advance", "AdvanceClock", wish, self.key())
         if not answer.done:

@@ -1,16 +1,24 @@
-"""What wallets, gift cards and payments should do, told without the product: amounts by class, states, and refusals.
+"""What wallets, gift cards and payments should do, told without the product: amounts by lot, states, refusals, and time.
 
-Written from the documents. It imports nothing of the product. Within a class it does not matter which lot an amount is of, as long
-as nothing expires; so a holder is four pairs of numbers.
+Written from the documents. It imports nothing of the product. Time is whole days; what fell due is done before anything else is
+asked. Lots of one holder with the same expiry and class are as one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 BURNT = ("promotional", "compensation", "refund", "paid")
 TENDER = {"refund", "paid"}
+FOREVER = 10**9
+GRACE_DAYS = 30
+AUTHORIZED_DAYS = 7
+LIVING = {"pending", "active", "frozen", "depleted"}
 
 Answer = tuple[int, str | None]
 """The status, and the code of a refusal."""
+Lot = tuple[int, str]
+"""The day on which it expires, and its class."""
+Amounts = dict[Lot, int]
 
 OK: Answer = (200, None)
 MADE: Answer = (201, None)
@@ -20,16 +28,19 @@ BAD_REQUEST: Answer = (400, "InvalidRequest")
 
 @dataclass
 class Holder:
-    """A wallet or a card: its state, and what is there of each class, free and held by payments."""
+    """A wallet or a card: its state, and what is there of each lot, free and held by payments."""
 
     kind: str
     status: str
     value_class: str = "compensation"
+    expires: int = FOREVER
     was_active: bool = True
+    was_frozen: bool = False
+    """Whether it was frozen when it expired."""
     successor: "Holder | None" = None
     """The card that replaced it."""
-    free: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BURNT, 0))
-    held: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BURNT, 0))
+    free: Amounts = field(default_factory=dict)
+    held: Amounts = field(default_factory=dict)
 
     @property
     def home(self) -> "Holder":
@@ -44,9 +55,28 @@ class Holder:
     def reserved(self) -> int:
         return sum(self.held.values())
 
-    @property
-    def can_pay(self) -> bool:
-        return self.status in ({"active", "closing"} if self.kind == "wallet" else {"active", "depleted"})
+    def add(self, lot: Lot, amount: int) -> None:
+        self.free[lot] = self.free.get(lot, 0) + amount
+
+    def hold(self, lot: Lot, amount: int) -> None:
+        self.held[lot] = self.held.get(lot, 0) + amount
+
+    def take(self, amount: int) -> list[tuple[Lot, int]]:
+        """Up to so much of what is free, soonest expiry first, then by class; not taken away yet."""
+        taken = []
+        for lot in sorted(self.free, key=lambda each: (each[0], BURNT.index(each[1]))):
+            part = min(amount, self.free[lot])
+            if part:
+                taken.append((lot, part))
+                amount -= part
+        return taken
+
+    def shown(self, now: int) -> str:
+        """The state that a reader sees."""
+        return "expired" if self.kind == "card" and self.status in LIVING and self.expires <= now else self.status
+
+    def can_pay(self, now: int) -> bool:
+        return self.shown(now) in ({"active", "closing"} if self.kind == "wallet" else {"active", "depleted"})
 
     def settle(self) -> None:
         """A card with nothing left is depleted; one that holds something again is active."""
@@ -56,10 +86,10 @@ class Holder:
 
 @dataclass
 class Part:
-    """What a payment has of one class of one holder."""
+    """What a payment has of one lot of one holder."""
 
     holder: Holder
-    value_class: str
+    lot: Lot
     amount: int
     captured: int = 0
     refunded: int = 0
@@ -70,7 +100,11 @@ class Intent:
     """A payment."""
 
     status: str
+    asked: int
+    partial: bool
+    sources: list[Holder]
     parts: list[Part]
+    expires: int
 
     @property
     def authorized(self) -> int:
@@ -90,15 +124,34 @@ class Intent:
         return sum(
             part.amount if self.status == "authorized" else part.captured
             for part in self.parts
-            if part.value_class in TENDER
+            if part.lot[1] in TENDER
         )
+
+    def free(self, *, captured: bool = False) -> None:
+        """Nothing is held any more; what was not captured is where it was."""
+        for part in self.parts:
+            part.holder.hold(part.lot, -part.amount)
+            part.holder.add(part.lot, part.amount - (part.captured if captured else 0))
+
+
+def pass_time(now: int, holders: Iterable[Holder], intents: Iterable[Intent]) -> None:
+    """What fell due by `now`: payments nobody captured, lots past their expiry, cards past theirs that no payment holds."""
+    for intent in intents:
+        if intent.status == "authorized" and intent.expires <= now:
+            intent.status = "expired"
+            intent.free()
+    for holder in holders:
+        holder.free = {lot: amount for lot, amount in holder.free.items() if lot[0] > now}
+        holder.settle()
+        if holder.shown(now) == "expired" and holder.status in LIVING and not holder.reserved:
+            holder.was_frozen, holder.status, holder.free = holder.status == "frozen", "expired", {}
 
 
 def give(wallet: Holder, amount: int) -> Answer:
     """A reward to a wallet."""
     if wallet.status != "active":
         return 409, "WalletNotIssuable"
-    wallet.free["compensation"] += amount
+    wallet.add((FOREVER, "compensation"), amount)
     return OK
 
 
@@ -116,127 +169,134 @@ def resume(wallet: Holder) -> Answer:
     return OK
 
 
-def activate(card: Holder) -> Answer:
-    if card.status != "pending":
+def activate(now: int, card: Holder) -> Answer:
+    if card.shown(now) != "pending":
         return BAD_STATE
     card.status, card.was_active = "active", True
     return OK
 
 
-def load(card: Holder, amount: int) -> Answer:
-    if card.status not in ("active", "depleted"):
+def load(now: int, card: Holder, amount: int) -> Answer:
+    if card.shown(now) not in ("active", "depleted"):
         return BAD_STATE
-    card.free[card.value_class] += amount
+    card.add((card.expires, card.value_class), amount)
     card.settle()
     return OK
 
 
-def freeze(card: Holder) -> Answer:
-    if card.status not in ("pending", "active", "depleted"):
+def freeze(now: int, card: Holder) -> Answer:
+    if card.shown(now) not in ("pending", "active", "depleted"):
         return BAD_STATE
     card.status = "frozen"
     return OK
 
 
-def unfreeze(card: Holder) -> Answer:
-    if card.status != "frozen":
+def unfreeze(now: int, card: Holder) -> Answer:
+    if card.shown(now) != "frozen":
         return BAD_STATE
     card.status = "active" if card.was_active else "pending"
     card.settle()
     return OK
 
 
-def cancel_card(card: Holder) -> Answer:
+def cancel_card(now: int, card: Holder) -> Answer:
     """With refund: what is there goes back to who paid for it."""
-    if card.status not in ("pending", "active", "frozen", "depleted"):
+    if card.shown(now) not in LIVING:
         return BAD_STATE
     if card.reserved:
         return 409, "ValueHeld"
-    card.free = dict.fromkeys(BURNT, 0)
-    card.status = "cancelled"
+    card.free, card.status = {}, "cancelled"
     return OK
 
 
-def adjust(card: Holder, amount: int) -> Answer:
+def adjust(now: int, card: Holder, amount: int) -> Answer:
     """A correction: more is promotional, less is burnt in order."""
-    if card.status not in ("active", "depleted"):
+    if card.shown(now) not in ("active", "depleted"):
         return BAD_STATE
     if -amount > card.available:
         return BAD_REQUEST
     if amount > 0:
-        card.free["promotional"] += amount
-    for value_class, taken in _take(card, max(0, -amount)):
-        card.free[value_class] -= taken
+        card.add((card.expires, "promotional"), amount)
+    for lot, taken in card.take(max(0, -amount)):
+        card.add(lot, -taken)
     card.settle()
     return 202, None
 
 
-def replace(card: Holder) -> Answer | Holder:
+def replace(now: int, card: Holder) -> Answer | Holder:
     """Another card in its place, with its value, in the state that it had before it was lost."""
-    if card.status not in ("pending", "active", "frozen", "depleted"):
+    if card.shown(now) not in LIVING:
         return BAD_STATE
     if card.reserved:
         return 409, "ValueHeld"
     status = card.status if card.status != "frozen" else ("active" if card.was_active else "pending")
-    new = Holder("card", status, card.value_class, was_active=card.was_active, free=card.free)
+    new = Holder("card", status, card.value_class, card.expires, was_active=card.was_active, free=card.free)
     new.settle()
-    card.free = dict.fromkeys(BURNT, 0)
-    card.status, card.successor = "replaced", new
+    card.free, card.status, card.successor = {}, "replaced", new
     return new
 
 
-def transfer(card: Holder, wallet: Holder, amount: int | None) -> Answer:
-    """Value of a card goes to a wallet, class by class in the order in which it is burnt. States are looked at before amounts."""
-    if card.status != "active" or card.available == 0:
-        return BAD_STATE
-    if wallet.status != "active":
+def transfer(now: int, card: Holder, wallet: Holder, amount: int | None) -> Answer:
+    """Value of a card goes to a wallet, lot by lot in the order in which it is burnt. States are looked at before amounts."""
+    if card.shown(now) != "active" or card.available == 0 or wallet.status != "active":
         return BAD_STATE
     if amount is not None and amount > card.available:
         return BAD_REQUEST
-    for value_class, taken in _take(card, card.available if amount is None else amount):
-        card.free[value_class] -= taken
-        wallet.free[value_class] += taken
+    for lot, taken in card.take(card.available if amount is None else amount):
+        card.add(lot, -taken)
+        wallet.add(lot, taken)
     card.settle()
     return OK
 
 
-def pay(sources: list[Holder], amount: int, *, manual: bool, partial: bool) -> Answer | Intent:
+def pay(now: int, sources: list[Holder], amount: int, *, manual: bool, partial: bool) -> Answer | Intent:
     """A payment out of holders in their order."""
     for place, source in enumerate(sources):
-        if not source.can_pay:
+        if not source.can_pay(now):
             return 409, "SourceNotUsable"
         if any(source is other for other in sources[:place]):
             return BAD_REQUEST
-    due, parts = amount, []
-    for source in sources:
-        for value_class, taken in _take(source, min(due, source.available)):
-            parts.append(Part(source, value_class, taken))
-            due -= taken
-    if due and not (partial and due < amount):
+    parts = _taken(sources, amount)
+    found = sum(part.amount for part in parts)
+    if found < amount and not (partial and found):
         return 409, "InsufficientValue"
-    for part in parts:
-        part.holder.free[part.value_class] -= part.amount
-        if manual:
-            part.holder.held[part.value_class] += part.amount
-        else:
+    _move(parts, hold=manual)
+    if not manual:
+        for part in parts:
             part.captured = part.amount
     for source in sources:
         source.settle()
-    return Intent("authorized" if manual else "captured", parts)
+    return Intent("authorized" if manual else "captured", amount, partial, sources, parts, now + AUTHORIZED_DAYS)
+
+
+def increase(now: int, intent: Intent, amount: int) -> Answer:
+    """More of the same sources is held."""
+    if intent.status != "authorized":
+        return late(intent)
+    if not all(source.can_pay(now) for source in intent.sources):
+        return 409, "SourceNotUsable"
+    parts = _taken(intent.sources, amount)
+    found = sum(part.amount for part in parts)
+    if found < amount and not (intent.partial and found):
+        return 409, "InsufficientValue"
+    _move(parts, hold=True)
+    intent.parts += parts
+    intent.asked += amount
+    return OK
 
 
 def capture(intent: Intent, amount: int | None) -> Answer:
     """All or part, once; the rest is free again."""
     if intent.status != "authorized":
-        return BAD_STATE
+        return late(intent)
     wanted = intent.authorized if amount is None else amount
     if wanted > intent.authorized:
         return BAD_REQUEST
     for part in intent.parts:
         part.captured = min(part.amount, wanted)
         wanted -= part.captured
-        part.holder.held[part.value_class] -= part.amount
-        part.holder.free[part.value_class] += part.amount - part.captured
+    intent.free(captured=True)
+    for part in intent.parts:
         part.holder.settle()
     intent.status = "captured"
     return OK
@@ -245,15 +305,19 @@ def capture(intent: Intent, amount: int | None) -> Answer:
 def cancel(intent: Intent) -> Answer:
     if intent.status != "authorized":
         return BAD_STATE
-    for part in intent.parts:
-        part.holder.held[part.value_class] -= part.amount
-        part.holder.free[part.value_class] += part.amount
-        part.holder.settle()
     intent.status = "cancelled"
+    intent.free()
+    for part in intent.parts:
+        part.holder.settle()
     return OK
 
 
-def refund(intent: Intent, amount: int | None) -> Answer:
+def late(intent: Intent) -> Answer:
+    """What a payment that holds nothing any more answers to a capture or an increase."""
+    return (409, "HoldExpired") if intent.status == "expired" else BAD_STATE
+
+
+def refund(now: int, intent: Intent, amount: int | None) -> Answer:
     """To where it came from, the last that gave first; a cancelled card takes nothing back."""
     left = intent.captured - intent.refunded
     if intent.status != "captured" or left == 0:
@@ -266,20 +330,45 @@ def refund(intent: Intent, amount: int | None) -> Answer:
         return 409, "SourceClosed"
     for part in open_parts:
         back = min(wanted, part.captured - part.refunded)
-        wanted -= back
-        part.refunded += back
-        part.holder.home.free[part.value_class] += back
-        part.holder.home.settle()
+        if back:
+            wanted -= back
+            part.refunded += back
+            _come_back(now, part.holder.home, part.lot, back)
     if intent.refunded == intent.captured:
         intent.status = "refunded"
     return OK
 
 
-def _take(holder: Holder, amount: int) -> list[tuple[str, int]]:
-    taken = []
-    for value_class in BURNT:
-        part = min(amount, holder.free[value_class])
-        if part:
-            taken.append((value_class, part))
-            amount -= part
-    return taken
+def reverse(now: int, intent: Intent) -> Answer:
+    """The till gives up: what is held is free, what was taken comes back; what ended by itself stays."""
+    if intent.status == "authorized":
+        return cancel(intent)
+    if intent.captured == intent.refunded:
+        return OK
+    return refund(now, intent, None)
+
+
+def _come_back(now: int, home: Holder, lot: Lot, amount: int) -> None:
+    """To its lot, or with days of grace where that has expired. A card that has expired can be spent again for as long."""
+    expired = home.shown(now) == "expired"
+    home.add(lot if lot[0] > now else (now + GRACE_DAYS, lot[1]), amount)
+    if expired and home.kind == "card":
+        home.expires = max(each[0] for each, there in home.free.items() if there and each[0] > now)
+        home.status = "frozen" if home.status == "frozen" or home.was_frozen else "active"
+    home.settle()
+
+
+def _taken(sources: list[Holder], amount: int) -> list[Part]:
+    parts = []
+    for source in sources:
+        for lot, taken in source.take(amount):
+            parts.append(Part(source, lot, taken))
+            amount -= taken
+    return parts
+
+
+def _move(parts: list[Part], *, hold: bool) -> None:
+    for part in parts:
+        part.holder.add(part.lot, -part.amount)
+        if hold:
+            part.holder.hold(part.lot, part.amount)

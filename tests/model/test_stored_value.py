@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,7 @@ EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "20"))
 
 VERBS = (
     "give", "card", "load", "freeze", "unfreeze", "activate", "cancel_card", "transfer", "adjust", "replace", "suspend", "resume",
-    "pay", "pay", "pay", "pay", "capture", "capture", "cancel", "refund", "refund",
+    "pay", "pay", "pay", "pay", "capture", "capture", "cancel", "increase", "refund", "refund", "reverse", "wait",
 )  # fmt: skip
 PHONES = ("+12025550121", "+12025550122")
 
@@ -57,6 +58,10 @@ class Twins:
     wallets: list[tuple[str, Holder]] = field(default_factory=list)
     cards: list[tuple[str, Holder]] = field(default_factory=list)
     intents: list[tuple[str, Intent]] = field(default_factory=list)
+    references: dict[str, Intent | None] = field(default_factory=dict)
+    """Of tills: the payment of each; None: reversed before one came."""
+    reversed: set[str] = field(default_factory=set)
+    now: int = 0
 
     async def begin(self) -> None:
         for phone in PHONES:
@@ -70,10 +75,22 @@ class Twins:
             await self._card(step)
         elif step.verb == "pay":
             await self._pay(step)
-        elif step.verb in ("capture", "cancel", "refund"):
+        elif step.verb in ("capture", "cancel", "increase", "refund"):
             await self._change_payment(step)
+        elif step.verb == "reverse":
+            await self._reverse(step)
+        elif step.verb == "wait":
+            self.now += 1 + step.first
+            await self._pass_time(f"P{1 + step.first}D")
         else:
             await self._change_card(step)
+
+    async def _pass_time(self, by: str) -> None:
+        """The clock moves, and what fell due is done; also what a payment let go of that had expired meanwhile."""
+        answer = await self.api.post("sandbox/clock/advance", document_of("AdvanceClock", by=by))
+        assert answer.status == 200, answer.text
+        holders = [each for _, each in (*self.wallets, *self.cards)]
+        model.pass_time(self.now, holders, [each for _, each in self.intents])
 
     async def _wallet(self, step: Step) -> None:
         number = step.first % len(self.wallets)
@@ -87,10 +104,14 @@ class Twins:
     async def _card(self, step: Step) -> None:
         value_class = "promotional" if step.flag else "paid"
         attributes = {"amount": step.amount, "valueClass": value_class, "activate": step.other}
+        expires = self.now + step.second if step.flag and step.second else model.FOREVER
+        if expires != model.FOREVER:
+            clock = (await self.api.get("sandbox/clock")).attributes["now"]
+            attributes["expiresAt"] = (datetime.fromisoformat(clock) + timedelta(days=step.second)).isoformat()
         answer = await self.api.post("gift-cards", document_of("GiftCard", idempotencyKey=str(ids.new()), **attributes))
         self._same(answer, model.MADE)
-        card = Holder("card", "active" if step.other else "pending", value_class, was_active=step.other)
-        card.free[value_class] = step.amount
+        card = Holder("card", "active" if step.other else "pending", value_class, expires, was_active=step.other)
+        card.add((expires, value_class), step.amount)
         self.cards.append((answer.data["id"], card))
 
     async def _change_card(self, step: Step) -> None:
@@ -100,32 +121,32 @@ class Twins:
         path = f"gift-cards/{card_id}"
         if step.verb == "load":
             sent = document_of("LoadGiftCard", amount=step.amount)
-            self._same(await self.api.post(f"{path}/load", sent), model.load(card, step.amount))
+            self._same(await self.api.post(f"{path}/load", sent), model.load(self.now, card, step.amount))
         elif step.verb == "freeze":
             sent = document_of("FreezeGiftCard", reason="lost")
-            self._same(await self.api.post(f"{path}/freeze", sent), model.freeze(card))
+            self._same(await self.api.post(f"{path}/freeze", sent), model.freeze(self.now, card))
         elif step.verb == "adjust":
             amount, reason = (step.amount, "complimentary") if step.flag else (-step.amount, "support_issue")
             sent = document_of("AdjustGiftCard", amount=amount, reason=reason)
-            self._same(await self.api.post(f"{path}/adjust", sent), model.adjust(card, amount))
+            self._same(await self.api.post(f"{path}/adjust", sent), model.adjust(self.now, card, amount))
         elif step.verb == "replace":
             answer = await self.api.post(f"{path}/replace", document_of("ReplaceGiftCard", reason="lost"))
-            new = model.replace(card)
+            new = model.replace(self.now, card)
             self._same(answer, model.MADE if isinstance(new, Holder) else new)
             if isinstance(new, Holder):
                 self.cards.append((answer.data["id"], new))
         elif step.verb == "cancel_card":
             sent = document_of("CancelGiftCard", reason="customer_request", refund=True)
-            self._same(await self.api.post(f"{path}/cancel", sent), model.cancel_card(card))
+            self._same(await self.api.post(f"{path}/cancel", sent), model.cancel_card(self.now, card))
         elif step.verb == "transfer":
             wallet_id, wallet = self.wallets[step.second % len(self.wallets)]
             some = {"amount": step.amount} if step.flag else {}
             sent = document_of("TransferGiftCard", walletId=wallet_id, **some)
-            expected = model.transfer(card, wallet, some.get("amount"))
+            expected = model.transfer(self.now, card, wallet, some.get("amount"))
             self._same(await self.api.post(f"{path}/transfer", sent), expected)
         else:
             verb = model.activate if step.verb == "activate" else model.unfreeze
-            self._same(await self.api.post(f"{path}/{step.verb}"), verb(card))
+            self._same(await self.api.post(f"{path}/{step.verb}"), verb(self.now, card))
 
     async def _pay(self, step: Step) -> None:
         holders = [*self.wallets, *self.cards]
@@ -141,29 +162,55 @@ class Twins:
             capture="manual" if manual else "automatic",
             allowPartial=partial,
             idempotencyKey=str(ids.new()),
+            **({"externalReference": reference} if (reference := self._reference(step)) else {}),
         )
         answer = await self.api.post("payment-intents", sent)
-        made = model.pay([each for _, each in chosen], step.amount, manual=manual, partial=partial)
+        if reference in self.references:
+            self._same(answer, (409, "PaymentReversed" if reference in self.reversed else "DuplicateReference"))
+            return
+        made = model.pay(self.now, [each for _, each in chosen], step.amount, manual=manual, partial=partial)
         if isinstance(made, Intent):
+            if reference:
+                self.references[reference] = made
             self._same(answer, model.MADE)
             self.intents.append((answer.data["id"], made))
             _same_payment(answer.attributes, made)
         else:
             self._same(answer, made)
 
+    def _reference(self, step: Step) -> str | None:
+        """A few references, so that some are used again, and some are reversed before a payment comes."""
+        return f"till-{step.amount % 12}" if step.amount % 3 == 0 else None
+
+    async def _reverse(self, step: Step) -> None:
+        reference = f"till-{step.amount % 12}"
+        answer = await self.api.post(
+            "payment-intents/reverse", document_of("ReversePayment", externalReference=reference)
+        )
+        intent = self.references.setdefault(reference, None)
+        expected = model.OK if intent is None else model.reverse(self.now, intent)
+        self._same(answer, expected)
+        if expected == model.OK:
+            self.reversed.add(reference)
+
     async def _change_payment(self, step: Step) -> None:
         if not self.intents:
             return
         intent_id, intent = self.intents[step.first % len(self.intents)]
-        amount = step.amount if step.flag else None
+        amount = step.amount if step.flag or step.verb == "increase" else None
         path = f"payment-intents/{intent_id}/{step.verb}"
-        kind = {"capture": "CapturePaymentIntent", "refund": "RefundPaymentIntent"}.get(step.verb)
+        kind = {"capture": "Capture", "refund": "Refund", "increase": "Increase"}.get(step.verb)
         if kind is None:
             answer, expected = await self.api.post(path), model.cancel(intent)
         else:
-            verb = model.capture if step.verb == "capture" else model.refund
-            sent = None if amount is None else document_of(kind, amount=amount)
-            answer, expected = await self.api.post(path, sent), verb(intent, amount)
+            sent = None if amount is None else document_of(f"{kind}PaymentIntent", amount=amount)
+            answer = await self.api.post(path, sent)
+            if step.verb == "capture":
+                expected = model.capture(intent, amount)
+            elif step.verb == "refund":
+                expected = model.refund(self.now, intent, amount)
+            else:
+                expected = model.increase(self.now, intent, step.amount)
         self._same(answer, expected)
         if expected == model.OK:
             _same_payment(answer.attributes, intent)
@@ -174,12 +221,13 @@ class Twins:
         event(f"{answer.status} {code}")
 
     async def compare(self) -> None:
+        await self._pass_time("PT1S")
         for path, holders in (("wallets", self.wallets), ("gift-cards", self.cards)):
             for id_, holder in holders:
                 shown: Any = (await self.api.get(f"{path}/{id_}")).attributes
                 balance = shown["balance"]
                 found = (shown["status"], balance["available"], balance["held"])
-                assert found == (holder.status, holder.available, holder.reserved), (path, id_)
+                assert found == (holder.shown(self.now), holder.available, holder.reserved), (path, id_)
         for id_, intent in self.intents:
             _same_payment((await self.api.get(f"payment-intents/{id_}")).attributes, intent)
 
