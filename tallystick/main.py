@@ -7,18 +7,23 @@ from dataclasses import dataclass
 
 from tallystick import (
     __version__,
+    activity,
     audit,
     events,
     giftcards,
     governance,
+    integrations,
     merchants,
     partners,
     payments,
     rewards,
     sandbox,
+    thresholds,
     wallets,
     worker,
 )
+from tallystick.activity import api as activity_api
+from tallystick.activity.resource import ACTIVITY_EVENT
 from tallystick.audit import api as audit_api
 from tallystick.base import clock, migrate, openapi, reference
 from tallystick.base.batcher import Batcher
@@ -27,6 +32,7 @@ from tallystick.base.errors import Unavailable
 from tallystick.base.http import Headers, Page, Road
 from tallystick.base.keys import MasterKeys
 from tallystick.base.metrics import Metrics
+from tallystick.base.page_table import NamedPage
 from tallystick.base.routes import House, Route
 from tallystick.base.settings import Settings
 from tallystick.base.work import Runtime
@@ -39,7 +45,9 @@ from tallystick.giftcards.resource import GIFT_CARD_EVENT
 from tallystick.governance import admin_api as governance_admin
 from tallystick.governance import api as governance_api
 from tallystick.governance.resource import USAGE_EVENT
+from tallystick.integrations import api as integrations_api
 from tallystick.merchants import api as merchants_api
+from tallystick.merchants import location_api
 from tallystick.partners import admin_api as partners_admin
 from tallystick.partners import api as partners_api
 from tallystick.partners.resource import CREDENTIAL_EVENT
@@ -48,6 +56,9 @@ from tallystick.reports import api as reports_api
 from tallystick.rewards import api as rewards_api
 from tallystick.rewards.resource import REWARD_EVENT
 from tallystick.sandbox import api as sandbox_api
+from tallystick.thresholds import api as thresholds_api
+from tallystick.thresholds.progress_resource import PROGRESS_EVENT
+from tallystick.thresholds.resource import THRESHOLD_EVENT
 from tallystick.wallets import api as wallets_api
 from tallystick.wallets.resource import WALLET_EVENT
 
@@ -62,6 +73,9 @@ DUE = (
     sandbox.DueWork("expire gift cards", giftcards.next_expiry, giftcards.expire_at),
     sandbox.DueWork("tell of value that expires", wallets.next_notice, wallets.notify_at),
     sandbox.DueWork("deliver gift cards", giftcards.next_delivery, giftcards.deliver_at),
+    sandbox.DueWork("give what thresholds could not give", activity.next_retry, activity.retry_at),
+    sandbox.DueWork("release reconciled activity", activity.next_release, activity.release_at),
+    sandbox.DueWork("bring threshold rules into force", thresholds.next_due, thresholds.turn_at),
 )
 """What happens by the tenant's clock: moving a sandbox through time does it in due order."""
 
@@ -77,7 +91,11 @@ def routes(directory: merchants.MerchantDirectory) -> tuple[Route, ...]:
         *wallets_api.routes(directory),
         *payments_api.routes(directory),
         *giftcards_api.routes(directory),
+        *thresholds_api.routes(directory),
+        *activity_api.routes(directory),
         *merchants_api.ROUTES,
+        *location_api.routes(directory),
+        *integrations_api.routes(directory),
         *events_api.ROUTES,
         *governance_api.ROUTES,
         *reports_api.routes(directory),
@@ -105,17 +123,20 @@ class Application:
     authenticator: partners.Authenticator
     limiter: partners.Limiter
     request_log: audit.RequestLog
+    door: integrations.Door
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Run what the process does in the background; at the end, finish everything that was accepted."""
         self.limiter.start()
         self.request_log.start()
+        self.door.start()
         try:
             yield
         finally:
             await self.house.batcher.close()
             await self.authenticator.close()
+            await self.door.close()
             await self.limiter.close()
             await self.request_log.close()
             await self.pool.close()
@@ -134,7 +155,9 @@ def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clo
     metrics.gauge("tallystick_commands_waiting", "Commands that wait for their batch.", lambda: batcher.queued)
     metrics.gauge("tallystick_log_rows_dropped", "Request-log rows never written.", lambda: request_log.dropped)
     table = (*routes(merchants.MerchantDirectory(runtime)), *admin_routes())
-    pages: Mapping[tuple[str, str], Page] = {
+    door = integrations.Door(runtime, batcher, limiter, settings.base_url, request_log.add)
+    pages: Mapping[tuple[str, str], Page | NamedPage] = {
+        **door.pages(),
         **partners.oauth_pages(pool, keys, now, limiter, settings.base_url, request_log.add),
         **_house_pages(runtime, dsn, metrics),
         **_reference_pages(table, settings),
@@ -149,7 +172,7 @@ def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clo
         metrics=metrics,
         operators=partners.OperatorDoor(pool, keys),
     )
-    return Application(road, house, pool, authenticator, limiter, request_log)
+    return Application(road, house, pool, authenticator, limiter, request_log, door)
 
 
 def _house_pages(runtime: Runtime, dsn: str, metrics: Metrics) -> dict[tuple[str, str], Page]:
@@ -190,7 +213,17 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
         title="Tallystick",
         version=__version__,
         server_url=settings.base_url,
-        told=(REWARD_EVENT, CREDENTIAL_EVENT, USAGE_EVENT, WALLET_EVENT, GIFT_CARD_EVENT, CARD_ALERT),
+        told=(
+            ACTIVITY_EVENT,
+            REWARD_EVENT,
+            CREDENTIAL_EVENT,
+            USAGE_EVENT,
+            WALLET_EVENT,
+            GIFT_CARD_EVENT,
+            CARD_ALERT,
+            THRESHOLD_EVENT,
+            PROGRESS_EVENT,
+        ),
     )
     as_json, as_page = openapi.encode(document), reference.page(document)
     cached = ("cache-control", "public, max-age=300")

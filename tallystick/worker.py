@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tallystick import giftcards, governance, messages, partners, payments, reports, rewards, wallets
+from tallystick import activity, giftcards, governance, messages, partners, payments, reports, rewards, thresholds, wallets
 from tallystick.base import logs
 from tallystick.base.db import LOST
 from tallystick.base.errors import Unavailable
@@ -51,6 +51,10 @@ def loops(senders: messages.Senders) -> Sequence[Loop]:
         Loop("expire gift cards", giftcards.expire_due, idle_seconds=1.0),
         Loop("tell of value that expires", wallets.notify_due, idle_seconds=5.0),
         Loop("deliver gift cards", giftcards.deliver_due, idle_seconds=1.0),
+        Loop("bring threshold rules into force", thresholds.run_due, idle_seconds=1.0),
+        Loop("give what thresholds could not give", activity.retry_due, idle_seconds=5.0),
+        Loop("release reconciled activity", activity.release_due, idle_seconds=1.0),
+        Loop("count activity of customers who became known", activity.count_known, idle_seconds=1.0),
         Loop("make batches of gift cards", giftcards.run_batches, idle_seconds=0.2),
         Loop("make reports", reports.run_due, idle_seconds=0.5),
         Loop("tell of quotas", governance.warn_due, idle_seconds=1.0),

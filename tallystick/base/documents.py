@@ -7,15 +7,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType, inspect
 
-from tallystick.base.body import FAULTS_MAX, below, is_suspect, parse
+from tallystick.base.body import DEPTH_MAX, FAULTS_MAX, below, is_suspect, parse
 from tallystick.base.errors import IdConflict, InvalidRequest, Refusal, Refusals, TypeConflict, at
-from tallystick.base.routes import Route, Takes
+from tallystick.base.routes import Route, Several, Takes
 
 # Names as the fast path can see them, and all there are: only where each is plain and stands once is no closer look needed. A name
 # that stands twice may be fine (in two objects), and so may one that is written strangely. Of a name with an escaped quote the
 # end is seen, and equal names have equal ends.
 _NAMES: Final = re.compile(rb'"(\w+)"\s*:')
 _ENDS_OF_NAMES: Final = re.compile(rb'"\s*:')
+
+_decode_anything = msgspec.json.Decoder().decode
 
 _TOP: Final = frozenset({"data", "meta", "links", "jsonapi"})
 _RESOURCE: Final = frozenset({"type", "id", "attributes", "relationships", "links", "meta"})
@@ -53,10 +55,27 @@ class Reader:
             forbid_unknown_fields=True,
         )
         self._decode = msgspec.json.Decoder(document).decode
+        self._list = ListReader(self._takes.many) if self._takes.many else None
         self._shape = inspect.type_info(self._takes.attributes)
 
     def read(self, body: bytes, path_id: str | None) -> tuple[Any, str | None]:
-        """The attributes and the id sent. Raises Refusals: every fault at once, each with its pointer."""
+        """The attributes and the id sent. Raises Refusals: every fault at once, each with its pointer.
+
+        A list is read as `Several`: what is wrong with one of its documents is told of that one only.
+        """
+        items = None if self._list is None else self._list.items(body)
+        if items is not None:
+            return Several([self._item(number, item) for number, item in enumerate(items)]), None
+        return self._one(body, path_id)
+
+    def _item(self, number: int, item: bytes) -> Any:
+        """The attributes of one document of a list, or its faults, each at its place in the whole."""
+        try:
+            return self._one(b'{"data":%s}' % item, None)[0]
+        except Refusals as refused:
+            return Refusals([_below_item(fault, number) for fault in refused.faults])
+
+    def _one(self, body: bytes, path_id: str | None) -> tuple[Any, str | None]:
         if not body and self._takes.optional:
             return None, None
         try:
@@ -83,7 +102,11 @@ class Reader:
             return True
         names = len(set(_NAMES.findall(body)))
         # Mostly every colon ends a name; others stand in strings.
-        return names != body.count(b":") and names != len(_ENDS_OF_NAMES.findall(body))
+        if names == body.count(b":"):
+            return False
+        ends = len(_ENDS_OF_NAMES.findall(body))
+        # Of a name that stands twice in one object, one is lost when the object is read.
+        return names != ends and _names_in(_decode_anything(body), DEPTH_MAX) != ends
 
     def _faults(self, body: bytes, path_id: str | None, *, is_decoded: bool) -> list[Refusal]:
         """Every fault there is; the attributes of a document that was decoded have none but those of its text."""
@@ -144,6 +167,66 @@ class Reader:
             faults.append(InvalidRequest("Ids are made by the server; leave it out.", source=at("/data/id")))
         elif path_id is None or sent.lower() != path_id.lower():
             faults.append(IdConflict("The id is not the one in the path.", source=at("/data/id")))
+
+
+class _Outside(msgspec.Struct):
+    """A document whose primary data is not looked at yet."""
+
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+class ListReader:
+    """Takes a list of documents apart, without reading them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._outside = msgspec.json.Decoder(_Outside).decode
+        self._apart = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+    def items(self, body: bytes) -> list[bytes] | None:
+        """The text of each document; None where no list came. Raises Refusals for what is wrong with the whole."""
+        try:
+            data = bytes(self._outside(body).data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if not data.startswith(b"["):
+            return None
+        faults = self._faults(body.replace(data, b"null", 1))
+        items = self._apart(data)
+        if not 1 <= len(items) <= self._most:
+            detail = f"One resource object, or a list of 1 to {self._most}, is wanted."
+            faults.append(InvalidRequest(detail, source=at("/data")))
+        if faults:
+            raise Refusals(faults)
+        return [bytes(item) for item in items]
+
+    @staticmethod
+    def _faults(outside: bytes) -> list[Refusal]:
+        """What is wrong with a document, but for its data."""
+        value, faults = parse(outside)
+        for name in value or ():
+            if name not in _TOP:
+                faults.append(InvalidRequest("This member is not known here.", source=at(below("", name))))
+        for name in ("meta", "links", "jsonapi"):
+            _object_or_absent(value or {}, name, "", faults)
+        return faults
+
+
+def _below_item(fault: Refusal, number: int) -> Refusal:
+    """The same fault of one document of a list, pointing into the list."""
+    if fault.source is None or not fault.source.name.startswith("/data"):
+        return fault
+    place = at(f"/data/{number}{fault.source.name.removeprefix('/data')}")
+    return type(fault)(fault.detail, source=place, headers=fault.headers)
+
+
+def _names_in(value: Any, depth: int) -> int:
+    """How many members the objects in a value have; too few where it is deeper than is taken."""
+    if depth == 0:
+        return -(2**31)
+    if isinstance(value, dict):
+        return len(value) + sum(_names_in(each, depth - 1) for each in value.values() if isinstance(each, dict | list))
+    return sum(_names_in(each, depth - 1) for each in value if isinstance(each, dict | list))
 
 
 def _of_one_status(faults: Sequence[Refusal]) -> list[Refusal]:

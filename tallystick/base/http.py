@@ -4,10 +4,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 from uuid import UUID
 
-from tallystick.base import body, clock, ids, logs, mediatypes, query
+from tallystick.base import body, clock, ids, logs, mediatypes, page_table, query
 from tallystick.base.batcher import BUSY, RETRIED
 from tallystick.base.db import LOST
 from tallystick.base.documents import Reader
@@ -39,9 +39,8 @@ CLOSE: Final = ("connection", "close")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = Mapping[bytes, bytes]
-Page = Callable[[Headers, bytes, bytes], Awaitable[tuple[int, list[tuple[str, str]], bytes]]]
-"""What is not JSON:API: headers by lower-case name, query string and body as they came; status, headers and body as they go."""
+Headers: TypeAlias = page_table.Headers
+Page: TypeAlias = page_table.Page
 
 
 class Authenticator(Protocol):
@@ -125,17 +124,14 @@ class Road:
         authenticator: Authenticator,
         limiter: Limiter,
         request_log: RequestLog,
-        pages: Mapping[tuple[str, str], Page],
+        pages: Mapping[tuple[str, str], Page | page_table.NamedPage],
         metrics: Metrics,
         operators: Authenticator | None = None,
     ) -> None:
         self._house, self._authenticator, self._limiter = house, authenticator, limiter
         self._operators = operators
         self._log, self._metrics = request_log, metrics
-        self._pages: dict[str, dict[str, Page]] = {}
-        for (method, path), page in pages.items():
-            for written in (path, f"{path}/"):
-                self._pages.setdefault(written, {})[method] = page
+        self._pages = page_table.PageTable(pages)
         routes = tuple(routes)
         self._table = Table(routes)
         self._readers = {id(route): Reader(route) for route in routes if route.takes is not None}
@@ -148,8 +144,9 @@ class Road:
         if scope["type"] != "http":
             return
         journey = _Journey(ids.new(), scope["method"], scope["path"], time.perf_counter_ns())
-        if journey.path in self._pages:
-            await self._answer_page(journey, scope, receive, send)
+        place = self._pages.at(journey.path)
+        if place is not None:
+            await self._answer_page(place, journey, scope, receive, send)
             return
         code: str | None = None
         try:
@@ -257,12 +254,14 @@ class Road:
             )
         )
 
-    async def _answer_page(self, journey: _Journey, scope: Scope, receive: body.Receive, send: Send) -> None:
-        journey.route = journey.path.rstrip("/")
+    async def _answer_page(
+        self, place: page_table.Place, journey: _Journey, scope: Scope, receive: body.Receive, send: Send
+    ) -> None:
+        journey.route = place.route
         try:
-            page = self._page(journey)
+            page = _page(place, journey.method)
             headers = _headers(scope["headers"])
-            sent = await body.read(receive, headers, self._limits[0], self._body_seconds)
+            sent = await body.read(receive, headers, place.body_bytes or self._limits[0], self._body_seconds)
             status, answered, content = await page(headers, scope["query_string"], sent)
             self._metrics.count(journey.method, journey.route, status, time.perf_counter_ns() - journey.began)
         except body.ClientGone:
@@ -294,13 +293,13 @@ class Road:
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": b"" if journey.method == "HEAD" else content})
 
-    def _page(self, journey: _Journey) -> Page:
-        pages = self._pages[journey.path]
-        page = pages.get("GET" if journey.method == "HEAD" else journey.method)
-        if page is None:
-            allowed = ", ".join(sorted({*pages, "HEAD"} if "GET" in pages else pages))
-            raise MethodNotAllowed(f"This page takes {allowed}.", headers=[("allow", allowed)])
-        return page
+
+def _page(place: page_table.Place, method: str) -> Page:
+    page = place.pages.get("GET" if method == "HEAD" else method)
+    if page is None:
+        allowed = ", ".join(sorted({*place.pages, "HEAD"} if "GET" in place.pages else place.pages))
+        raise MethodNotAllowed(f"This page takes {allowed}.", headers=[("allow", allowed)])
+    return page
 
 
 async def _authenticate(door: Authenticator, headers: Headers) -> Caller:

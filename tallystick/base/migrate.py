@@ -24,7 +24,16 @@ OLDEST_SERVER: Final = 15
 TURN: Final = 0x74616C6C79  # "tally": the advisory lock that migrators of one database take in turn
 TURN_SECONDS: Final = 120.0
 TRIES: Final = 5
-REPLACED: Final = ("functions.sql", "issuing.sql", "spending.sql", "partitions.sql", "grants.sql")
+REPLACED: Final = (
+    "functions.sql",
+    "issuing.sql",
+    "spending.sql",
+    "thresholds.sql",
+    "rehearsing.sql",
+    "activity.sql",
+    "partitions.sql",
+    "grants.sql",
+)
 """Files applied whole, in this order, by every migrate."""
 
 T = TypeVar("T")

@@ -45,6 +45,8 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     "Idempotent-Replayed": ("The original answer, given again.", {"type": "string", "const": "true"}),
     "WWW-Authenticate": ("How to authenticate.", {"type": "string"}),
 }
+_HEADERS_OF_ALL: Final = ("Request-Id", "RateLimit", "RateLimit-Policy")
+"""Of every answer to who has a credential."""
 _EVENT_HEADERS: Final[Mapping[str, str]] = {
     "webhook-id": "The id of the event; the same on every attempt.",
     "webhook-timestamp": "When this attempt was made, in seconds since 1970.",
@@ -171,7 +173,8 @@ def _operation(name: str, route: Route, shapes: Shapes, errors: Errors) -> dict[
         operation["parameters"] = parameters
     if route.takes is not None:
         operation["requestBody"] = _request_body(name, route, shapes)
-    operation["responses"] = {str(route.status): _success(route, shapes), **errors.of(route)}
+    many = {} if route.verdicts is None else {"200": _verdicts(route, shapes)}
+    operation["responses"] = {str(route.status): _success(route, shapes), **many, **errors.of(route)}
     # Either an access token, or the id and the secret of the client together.
     both: list[dict[str, list[str]]] = [{"oauth2": [route.scope or ""]}, {"clientId": [], "clientSecret": []}]
     if route.scope == OPERATOR:
@@ -219,10 +222,10 @@ def _request_body(name: str, route: Route, shapes: Shapes) -> dict[str, Any]:
 
 
 def _success(route: Route, shapes: Shapes) -> dict[str, Any]:
-    names = ["Request-Id"] if route.scope is None else ["Request-Id", "RateLimit", "RateLimit-Policy"]
+    names = ["Request-Id"] if route.scope is None else list(_HEADERS_OF_ALL)
     if route.status in {201, 202}:
         names.append("Location")
-    if route.keyed or IdempotencyConflict in route.errors:
+    if route.keyed or route.verdicts is not None or IdempotencyConflict in route.errors:
         names.append("Idempotent-Replayed")
     answer: dict[str, Any] = {
         "description": _told(route),
@@ -242,6 +245,15 @@ def _success(route: Route, shapes: Shapes) -> dict[str, Any]:
             content["example"] = found
         answer["content"] = {JSON_API: content}
     return answer
+
+
+def _verdicts(route: Route, shapes: Shapes) -> dict[str, Any]:
+    """The answer to a list of documents."""
+    return {
+        "description": "A verdict on each document of a list, in its order.",
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS_OF_ALL},
+        "content": {JSON_API: {"schema": shapes.verdicts(route)}},
+    }
 
 
 def _told(route: Route) -> str:

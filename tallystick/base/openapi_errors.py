@@ -82,6 +82,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "PreIssuedConflict": "Update or cancel the reward that waits.",
     "InsufficientFunding": "Ask the merchant to fund, or give less.",
     "WalletExists": "Use the wallet that is open.",
+    "CardTokenTaken": "Merge the two users if they are one, or leave the token out.",
+    "LocationExternalIdTaken": "Use another external id, or change the location that has it.",
     "ExternalIdTaken": "Use another external id, or change the user who has it.",
     "InsufficientValue": "Take the rest in another way with allowPartial, or add a source.",
     "SourceNotUsable": "Take another means of payment.",
@@ -96,6 +98,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "AlreadyDownloaded": "Reveal single cards, or repeat with the key of the first download within a day.",
     "CashOutNotAllowed": "Spend the rest, or ask where the law lets it be paid out.",
     "SecondPersonNeeded": "Have another credential of yours with gift-cards:approve decide.",
+    "PermissionMissing": "Record the customer's permission, or ask the operator about your agreement.",
+    "ChangedDuplicate": "Send corrections as a refund or void, and what is new under an id of its own.",
     "ReportNotReady": "Ask again when the report is completed.",
     "WorkOutstanding": "Wait until what is due before the period's end is done, then close it.",
 }

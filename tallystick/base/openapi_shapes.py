@@ -102,11 +102,15 @@ class Shapes:
             "required": ["type"] if takes.optional else ["type", "attributes"],
             "additionalProperties": False,
         }
+        primary: Schema = data
+        if takes.many:
+            item = self.add(f"{pascal(operation)}Data", data)
+            primary = {"oneOf": [item, {"type": "array", "items": item, "minItems": 1, "maxItems": takes.many}]}
         return self.add(
             f"{pascal(operation)}Request",
             {
                 "type": "object",
-                "properties": {"data": data, **{name: dict(_MEMBERS) for name in ("meta", "links", "jsonapi")}},
+                "properties": {"data": primary, **{name: dict(_MEMBERS) for name in ("meta", "links", "jsonapi")}},
                 "required": ["data"],
                 "additionalProperties": False,
             },
@@ -125,6 +129,21 @@ class Shapes:
         if route.nullable:
             return self.add(f"{name}OrNull", _object({"data": {"anyOf": [shown, {"type": "null"}]}}))
         return self.add(f"{name}Document", _object({"data": shown}))
+
+    def verdicts(self, route: Route) -> Schema:
+        """What a list of documents is answered with: a verdict on each, in order."""
+        assert route.verdicts is not None, "verdicts are of a route that takes a list"
+        verdict = _object(
+            {
+                "id": {"type": "string", "description": "The place in the list, from 0."},
+                "type": {"type": "string", "const": "Verdict"},
+                "attributes": self._attributes_ref(route.verdicts),
+            }
+        )
+        properties: Schema = {"data": {"type": "array", "items": self.add("Verdict", verdict)}}
+        if route.verdicts_meta is not None:
+            properties["meta"] = self._attributes_ref(route.verdicts_meta)
+        return self.add("Verdicts", _object(properties))
 
     def resource(self, kind: Resource) -> Schema:
         """A resource object."""
@@ -184,6 +203,9 @@ def _wanted(
         if route.takes is not None:
             struct = route.takes.attributes
             wanted[struct] = (struct.__name__ if struct in wanted else f"{pascal(operation)}Attributes", True)
+        for shown in (route.verdicts, route.verdicts_meta):
+            if shown is not None:
+                wanted.setdefault(shown, (shown.__name__, False))
     for kind in told.values():
         wanted.setdefault(kind.attributes, (f"{kind.type}ToldAttributes", False))
     return wanted

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -169,7 +170,8 @@ class _Reader:
         given = answer.get("content", {}).get(JSON_API, {})
         body = operation.get("requestBody")
         sent = {} if body is None else body["content"][JSON_API]
-        data = self._resolved(sent.get("schema", {})).get("properties", {}).get("data", {}).get("properties", {})
+        primary = self._resolved(sent.get("schema", {})).get("properties", {}).get("data", {})
+        data = self._resolved(next(iter(primary.get("oneOf", ())), primary)).get("properties", {})  # one, where many may come
         scopes = next((each["oauth2"] for each in operation["security"] if "oauth2" in each), [""])
         return Operation(
             id=operation["operationId"],
@@ -200,7 +202,9 @@ class _Reader:
 
     def _errors_of(self, responses: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """The errors that not every operation answers; those stand in the catalogue."""
-        for response in list(responses.values())[1:]:
+        for status, response in responses.items():
+            if int(status) < HTTPStatus.BAD_REQUEST:
+                continue
             for code in self._resolved(response)["content"][JSON_API]["examples"]:
                 error = self._errors[code]
                 if not error["common"] or code in {"NotFound", "IdempotencyConflict"}:

@@ -4,7 +4,7 @@ The same table makes the dispatch, the scope check, the OpenAPI document and the
 """
 
 import builtins
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from tallystick.base.batcher import Batcher
-from tallystick.base.errors import Refusal
+from tallystick.base.errors import Refusal, Refusals
 from tallystick.base.settings import Settings
 from tallystick.base.work import Asked, Caller, Runtime
 
@@ -39,6 +39,15 @@ class Takes:
     example: Mapping[str, Any] = field(default_factory=dict)
     optional: bool = False
     """Whether no body at all is fine too: verbs that need nothing."""
+    many: int = 0
+    """How many documents may come as one list; 0: one at a time only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """What a list of documents was read as: of each its attributes, or what is wrong with it."""
+
+    documents: Sequence[msgspec.Struct | Refusals]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ class Call:
     query: Mapping[str, str]
     """Query parameters by decoded name; each at most once, each declared by the route."""
     attributes: Any
-    """The decoded attributes struct of `route.takes`, or None."""
+    """The decoded attributes struct of `route.takes`, `Several` where a list came, or None."""
     body_id: str | None
 
     @property
@@ -125,3 +134,6 @@ class Route:
     """The media type of what is answered instead of a document: a download, streamed."""
     large: bool = False
     """Whether the larger body limit of batch routes holds."""
+    verdicts: type[msgspec.Struct] | None = None
+    """The attributes of the verdict on each document of a list, answered 200 with what the list came to as `meta`."""
+    verdicts_meta: type[msgspec.Struct] | None = None

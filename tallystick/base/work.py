@@ -30,6 +30,18 @@ class Tenant:
     environment: Environment
 
 
+Policy = Literal["all", "consented", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataPolicy:
+    """Whose data of each kind a partner may send, by its agreement: everyone's, of those who permitted it, or nobody's."""
+
+    transactions: Policy = "all"
+    visits: Policy = "all"
+    orders: Policy = "all"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: a client of one partner, in one tenant, with what it may do there."""
@@ -44,6 +56,7 @@ class Caller:
     """Whether its agreement shows it what other partners of the programme made."""
     rate_per_minute: int
     rate_burst: int
+    data_policy: DataPolicy = DataPolicy()
 
 
 @dataclass(frozen=True, slots=True)

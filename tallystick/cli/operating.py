@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
@@ -105,6 +106,7 @@ def agreement_told(agreement: partners.Agreement) -> Told:
         "partnerId": str(agreement.partner_id),
         "programmeId": str(agreement.programme_id),
         "visibility": agreement.visibility,
+        "dataPolicy": asdict(agreement.data_policy),
         "status": agreement.status,
     }
 

@@ -8,6 +8,7 @@ import typer
 from tallystick import merchants, partners
 from tallystick.base.db import Db
 from tallystick.base.errors import NotFound, Refusal
+from tallystick.base.work import DataPolicy, Policy
 from tallystick.cli import credentials
 from tallystick.cli.ground import Ground, Told, show
 from tallystick.cli.operating import (
@@ -125,6 +126,24 @@ def list_agreements(data: DataOption = None, as_json: JsonOption = False) -> Non
 
     async def act(_ground: Ground, db: Db) -> Sequence[Told]:
         return [agreement_told(each) for each in await partners.list_agreements(db)]
+
+    show(directory(data, act), as_json)
+
+
+@agreements.command("data-policy")
+def set_data_policy(
+    agreement: str,
+    transactions: Annotated[Policy, typer.Option(help="Whose transactions the partner may send.")] = "all",
+    visits: Annotated[Policy, typer.Option(help="Whose visits.")] = "all",
+    orders: Annotated[Policy, typer.Option(help="Whose orders.")] = "all",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whose data a partner may send: of all, of who consented, or of none; everywhere within 30 seconds."""
+
+    async def act(_ground: Ground, db: Db) -> Told:
+        policy = DataPolicy(transactions, visits, orders)
+        return agreement_told(await partners.set_data_policy(db, uuid(agreement), policy))
 
     show(directory(data, act), as_json)
 

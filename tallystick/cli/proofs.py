@@ -16,7 +16,7 @@ from rewards as r
 left join (
     select tenant_id, resource_id, partner_id, count(*) as n
     from idempotency_keys
-    where operation in ('rewards.issue', 'reward-batches.issue')
+    where operation in ('rewards.issue', 'reward-batches.issue', 'thresholds.issue')
     group by tenant_id, resource_id, partner_id
 ) as k on k.tenant_id = r.tenant_id and k.resource_id = r.id and k.partner_id = r.partner_id
 where k.n is distinct from 1
@@ -26,7 +26,9 @@ AUDITOR_HALF_DONE = """
 select k.tenant_id, k.resource_id, 'An idempotency key stands for a reward that does not exist.'
 from idempotency_keys as k
 left join rewards as r on r.tenant_id = k.tenant_id and r.id = k.resource_id
-where k.operation in ('rewards.issue', 'reward-batches.issue') and r.id is null
+where k.operation in ('rewards.issue', 'reward-batches.issue', 'thresholds.issue') and r.id is null and not exists (
+    select from gift_cards as c where c.tenant_id = k.tenant_id and c.id = k.resource_id and k.operation = 'thresholds.issue'
+)
 """
 
 # What a reward says is what its account holds: all of it while it waits, nothing once it was taken back.

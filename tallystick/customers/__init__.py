@@ -1,11 +1,12 @@
 """Customers: the people whose value it is, and the phones they are known by. Owns `recipients`, `customers`,
-`customer_merges` and `phone_codes`.
+`customer_merges`, `phone_codes`, `data_permissions` and `card_tokens`.
 
 Everything personal is sealed under the person's own key; a phone is found by its keyed blind index only.
 """
 
 from tallystick.customers.actions import UserSeal, create, hold, missing, own, visible, write
 from tallystick.customers.codes import right, send_code, wrong
+from tallystick.customers.lookup import KnownBy, identity_index, known_by, permitted, phones_of, survivors, token_index
 from tallystick.customers.merging import merge, of_member_codes, open_merges, part
 from tallystick.customers.model import (
     COOLING_OFF,
@@ -41,6 +42,7 @@ __all__ = [
     "CreateUser",
     "Customer",
     "ExternalIdTaken",
+    "KnownBy",
     "Merge",
     "Personal",
     "SendCode",
@@ -51,7 +53,9 @@ __all__ = [
     "changed",
     "create",
     "hold",
+    "identity_index",
     "ids_of_recipient",
+    "known_by",
     "listed_by_external_id",
     "listed_by_member_code",
     "listed_by_recipient",
@@ -62,8 +66,12 @@ __all__ = [
     "open_merges",
     "own",
     "part",
+    "permitted",
+    "phones_of",
     "right",
     "send_code",
+    "survivors",
+    "token_index",
     "visible",
     "write",
     "wrong",

@@ -3,19 +3,26 @@
 What may make a wallet active, and what reads a phone in a merchant's national format, is offered a few floors above.
 """
 
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from tallystick.base import ids
-from tallystick.base.errors import IdempotencyConflict, InvalidState, NotFound, RateLimited
+from tallystick.base.errors import IdempotencyConflict, InvalidRequest, InvalidState, NotFound, RateLimited, at
 from tallystick.base.idempotency import Answer
 from tallystick.base.routes import Call, Reply, Route, Takes
-from tallystick.customers import resource
+from tallystick.customers import resource, sharing
 from tallystick.customers.actions import missing, visible
 from tallystick.customers.codes import send_code
+from tallystick.customers.lookup import DataKind
 from tallystick.customers.model import SendCode
+from tallystick.customers.sharing import KINDS, TOKENS_MAX, CardTokenTaken, Share
+
+Token = Annotated[
+    str, Meta(min_length=8, max_length=255, description="Your own token of a payment card, never its number.")
+]
 
 
 class NoAttributes(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,6 +43,34 @@ async def send_user_code(call: Call) -> Reply:
     """Send a one-time code to the user's phone."""
     command = SendCode(call.asked, path_id(call, missing()))
     return replied(await call.house.batcher.submit(send_code, call.caller.tenant, command))
+
+
+class SharingSent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What the user permitted you to send of them, all of it; and your own tokens of their payment cards. Absent: as it is."""
+
+    permissions: Annotated[list[DataKind], Meta(max_length=len(KINDS))] | UnsetType = UNSET
+    card_tokens: Annotated[list[Token], Meta(max_length=TOKENS_MAX)] | UnsetType = UNSET
+
+
+async def get_sharing(call: Call) -> Reply:
+    """What you may send of a user, and how many payment cards you know them by."""
+    user_id = path_id(call, missing())
+    async with call.house.runtime.reading(call.caller.tenant) as work:
+        shown = await sharing.shown(work, call.asked, user_id)
+    if shown is None:
+        raise missing()
+    return Reply(200, shown, resource_id=user_id)
+
+
+async def change_sharing(call: Call) -> Reply:
+    """Record what the user permits you to send of them, or by which payment cards you know them."""
+    sent: SharingSent = call.attributes
+    if sent.permissions is UNSET and sent.card_tokens is UNSET:
+        raise InvalidRequest("Name at least one attribute to change.", source=at("/data/attributes"))
+    permissions = None if sent.permissions is UNSET else tuple(dict.fromkeys(sent.permissions))
+    tokens = None if sent.card_tokens is UNSET else tuple(dict.fromkeys(sent.card_tokens))
+    command = Share(call.asked, path_id(call, missing()), permissions, tokens)
+    return replied(await call.house.batcher.submit(sharing.share, call.caller.tenant, command))
 
 
 def path_id(call: Call, otherwise: NotFound) -> UUID:
@@ -62,6 +97,15 @@ def replied(answer: Answer) -> Reply:
 ONE: Final = f"{resource.USER.path}/{{id}}"
 
 ROUTES: Final = (
+    Route(
+        "GET", sharing.SHARING.path, get_sharing, "users:read", "Get what you may send of a user",
+        gives=sharing.SHARING, errors=(NotFound,),
+    ),
+    Route(
+        "PATCH", sharing.SHARING.path, change_sharing, "users:write", "Record what you may send of a user",
+        takes=Takes(SharingSent, ("UserSharing",), {"permissions": ["transactions", "visits"]}), gives=sharing.SHARING,
+        errors=(NotFound, InvalidState, IdempotencyConflict, CardTokenTaken), keyed=True,
+    ),
     Route("GET", ONE, get_user, "users:read", "Get a user", gives=resource.USER, errors=(NotFound,)),
     Route(
         "POST",
@@ -75,4 +119,4 @@ ROUTES: Final = (
         errors=(NotFound, InvalidState, RateLimited, IdempotencyConflict),
         keyed=True,
     ),
-)
+)  # fmt: skip

@@ -15,12 +15,15 @@ declare
     parent record;
     month timestamptz;
     partition_name text;
+    lower_bound text;
+    upper_bound text;
     taken boolean;
 begin
     for parent in
         select * from (
-            values ('events', 'recorded_at'), ('request_log', 'at'), ('unknown_requests', 'at')
-        ) as partitioned (name, key)
+            values ('events', 'recorded_at', false), ('request_log', 'at', false), ('unknown_requests', 'at', false),
+                ('activities', 'id', true)
+        ) as partitioned (name, key, by_id)
     loop
         for month in
             select first_day from generate_series(
@@ -29,9 +32,13 @@ begin
         loop
             partition_name := parent.name || to_char(month, '_YYYY_MM');
             continue when to_regclass(format('public.%I', partition_name)) is not null;
+            -- An id was made in the month that its first bits name.
+            lower_bound := case when parent.by_id then uuid_floor(month)::text else month::text end;
+            upper_bound := case when parent.by_id then uuid_floor(month + interval '1 month')::text
+                else (month + interval '1 month')::text end;
             execute format(
                 'select exists (select from public.%I where %I >= %L and %I < %L)',
-                parent.name || '_default', parent.key, month, parent.key, month + interval '1 month'
+                parent.name || '_default', parent.key, lower_bound, parent.key, upper_bound
             ) into taken;
             continue when taken;
             execute format(
@@ -41,7 +48,7 @@ begin
             execute format('revoke all on public.%I from public, tallystick_app, tallystick_auditor', partition_name);
             execute format(
                 'alter table public.%I attach partition public.%I for values from (%L) to (%L)',
-                parent.name, partition_name, month, month + interval '1 month'
+                parent.name, partition_name, lower_bound, upper_bound
             );
             return next partition_name;
         end loop;

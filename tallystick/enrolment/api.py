@@ -38,8 +38,8 @@ from tallystick.customers.api import NoAttributes, path_id, replied
 from tallystick.enrolment import merge_api
 from tallystick.enrolment.actions import change_user, open_wallet, resume_wallet, verify_phone
 from tallystick.enrolment.model import OpenWallet, ResumeWallet
-from tallystick.merchants import MerchantDirectory, MerchantRef
-from tallystick.wallets import WalletExists, phones
+from tallystick.merchants import MerchantDirectory, MerchantRef, phones
+from tallystick.wallets import WalletExists
 from tallystick.wallets import missing as no_wallet
 from tallystick.wallets import resource as wallets
 

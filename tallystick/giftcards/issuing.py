@@ -37,6 +37,8 @@ class IssueCard:
     merchant_named: bool
     """Whether the request named the merchant; only then it counts in the fingerprint."""
     delivery: DeliveryWish | None = None
+    behind: bool = False
+    """Whether it stands behind a request that is not its own, whose row in the requests' log is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,12 @@ class New:
         return Balance(self.card.initial_amount, 0)
 
 
-async def issue(work: Work, commands: Sequence[IssueCard]) -> list[Issued | Refusal]:
+async def issue(work: Work, commands: Sequence[IssueCard], *, operation: str = OPERATION) -> list[Issued | Refusal]:
     """Issue each card once for its key. An outcome for every command, as if they had come one after another; a refused one
     leaves no row and no key.
     """
     claims = [_claim(work, command) for command in commands]
-    taken = await idempotency.claim(work, OPERATION, claims, status=201)
+    taken = await idempotency.claim(work, operation, claims, status=201)
     known = {name: (held.fingerprint, held.resource_id) for name, held in taken.items()}
     facts = await look(work, [(command.asked.caller.partner_id, command.terms, 1) for command in commands])
 
@@ -100,8 +102,9 @@ async def issue(work: Work, commands: Sequence[IssueCard]) -> list[Issued | Refu
         work, [(new.card.id, each.asked, each.delivery) for each, new, _ in made if each.delivery is not None]
     )
     for command, new, _ in made:
-        audit.note(work, command.asked, status=201, resource_id=new.card.id)
-    await _settle_keys(work, claims, taken, {new.card.id for _, new, _ in made})
+        if not command.behind:
+            audit.note(work, command.asked, status=201, resource_id=new.card.id)
+    await _settle_keys(work, operation, claims, taken, {new.card.id for _, new, _ in made})
     return await _answered(work, commands, outcomes)
 
 
@@ -267,7 +270,11 @@ def _place(card_id: UUID) -> bytes:
 
 
 async def _settle_keys(
-    work: Work, claims: Sequence[Claim], taken: dict[tuple[UUID, str], idempotency.Taken], given: set[UUID]
+    work: Work,
+    operation: str,
+    claims: Sequence[Claim],
+    taken: dict[tuple[UUID, str], idempotency.Taken],
+    given: set[UUID],
 ) -> None:
     """Keys of refused requests are given back; a key whose first request was refused may belong to a later twin."""
     first: dict[tuple[UUID, str], Claim] = {}
@@ -279,8 +286,8 @@ async def _settle_keys(
         first.setdefault(name, claim)
         if claim.resource_id in given:
             winner[name] = claim
-    await idempotency.forget(work, OPERATION, [name for name in first if name not in winner])
-    await idempotency.give_to(work, OPERATION, [won for name, won in winner.items() if won is not first[name]])
+    await idempotency.forget(work, operation, [name for name in first if name not in winner])
+    await idempotency.give_to(work, operation, [won for name, won in winner.items() if won is not first[name]])
 
 
 async def _answered(

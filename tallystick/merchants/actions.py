@@ -26,6 +26,7 @@ from tallystick.base.work import Asked, Work
 from tallystick.merchants import resource
 from tallystick.merchants.model import (
     CAP_MAX,
+    ActivityTerms,
     Changes,
     ConfigureMerchant,
     Funding,
@@ -89,6 +90,11 @@ async def terms(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Spending
     return await store.terms(work, merchant_ids)
 
 
+async def activity_terms(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, ActivityTerms]:
+    """How these merchants take activity; unknown ids are absent."""
+    return await store.activity_terms(work, merchant_ids)
+
+
 async def listed(
     work: Work, merchant_ids: Sequence[UUID] | None, offset: int, limit: int
 ) -> tuple[list[Merchant], int]:
@@ -114,9 +120,12 @@ async def configure(work: Work, merchant_id: UUID, changes: Changes, asked: Aske
     changed = replace(merchant, **_set(changes, Merchant))
     terms = (await store.terms(work, [merchant_id]))[merchant_id]
     wanted = replace(terms, **_set(changes, SpendingTerms))
-    if (changed, wanted) != (merchant, terms):
+    takes = (await store.activity_terms(work, [merchant_id]))[merchant_id]
+    wanted_takes = replace(takes, **_set(changes, ActivityTerms))
+    if (changed, wanted, wanted_takes) != (merchant, terms, takes):
         await store.update(work, changed)
         await store.set_terms(work, merchant_id, wanted)
+        await store.set_activity_terms(work, merchant_id, wanted_takes)
         events.record(work, await _updated(work, changed, asked))
     return changed
 
@@ -180,7 +189,8 @@ async def _configure(work: Work, command: ConfigureMerchant) -> Answer | Refusal
         return changed
     audit.note(work, command.asked, status=200, resource_id=changed.id)
     terms = (await store.terms(work, [changed.id]))[changed.id]
-    return Answer(200, jsonapi.document(resource.configuration(changed, terms)), changed.id)
+    takes = (await store.activity_terms(work, [changed.id]))[changed.id]
+    return Answer(200, jsonapi.document(resource.configuration(changed, terms, takes)), changed.id)
 
 
 def _account(merchant: Merchant, account_id: UUID, code: str, floor: int | None) -> ledger.NewAccount:
@@ -214,7 +224,7 @@ async def _limit(work: Work, merchant: Merchant, credit_limit: int | None) -> Re
     return None
 
 
-def _set(changes: Changes, kind: type[Merchant] | type[SpendingTerms]) -> dict[str, Any]:
+def _set(changes: Changes, kind: type[Merchant] | type[SpendingTerms] | type[ActivityTerms]) -> dict[str, Any]:
     """What is set of the merchant itself, or of its terms; the credit limit is its account's."""
     named = {one.name: getattr(changes, one.name, UNSET) for one in fields(kind)}
     return {name: value for name, value in named.items() if value is not UNSET}

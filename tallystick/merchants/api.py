@@ -33,9 +33,10 @@ async def get_configuration(call: Call) -> Reply:
     async with call.house.runtime.reading(call.caller.tenant) as work:
         found = (await actions.by_ids(work, [merchant_id])).get(merchant_id)
         terms = await actions.terms(work, [merchant_id])
+        takes = await actions.activity_terms(work, [merchant_id])
     if found is None or not may_act_for(call.caller, merchant_id):
         raise NotFound(NO_MERCHANT)
-    shown = resource.configuration(found, terms[merchant_id])
+    shown = resource.configuration(found, terms[merchant_id], takes[merchant_id])
     return Reply(200, jsonapi.document(shown), resource_id=merchant_id)
 
 

@@ -16,6 +16,7 @@ from tallystick.base.work import Asked, Caller
 
 Status = Literal["active", "closed"]
 FundingMode = Literal["invoiced", "prefunded"]
+Attribution = Literal["immediate", "reconciled"]
 
 NAME_MAX: Final = 200
 CLAIM_DAYS_MAX: Final = 3650
@@ -87,6 +88,20 @@ class SpendingTerms:
     """Whether the member code, which never changes, is enough to pay with."""
 
 
+@dataclass(frozen=True, slots=True)
+class ActivityTerms:
+    """How a merchant takes activity: counted at once, or pending until it is reconciled."""
+
+    activity_attribution: Attribution = "immediate"
+    activity_release_days: int | None = None
+    """After how many days what waits is released by itself; None: only by whoever reconciles."""
+    activity_unknown_days: int = 30
+    """For how long activity of a customer that nobody knows waits for them to become known."""
+    return_count_signal: int | None = None
+    """So many returns of one customer within `return_window_days` are told of; None: none are."""
+    return_window_days: int = 30
+
+
 DAYS_OF_TERMS: Final = {"authorization_days": 365, "refund_grace_days": 3650, "expiry_notice_days": 365}
 COUNTS_OF_TERMS: Final = ("wallet_day_count", "card_day_count")
 CAPS_OF_TERMS: Final = (
@@ -149,6 +164,11 @@ class Changes:
     refund_grace_days: int | UnsetType = UNSET
     expiry_notice_days: int | UnsetType = UNSET
     member_code_pays: bool | UnsetType = UNSET
+    activity_attribution: Attribution | UnsetType = UNSET
+    activity_release_days: int | UnsetType | None = UNSET
+    activity_unknown_days: int | UnsetType = UNSET
+    return_count_signal: int | UnsetType | None = UNSET
+    return_window_days: int | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +287,10 @@ def _faults_of_terms(changes: Changes) -> list[Refusal]:
         *((name, 1, COUNT_MAX, "payments") for name in COUNTS_OF_TERMS),
         *((name, 1, most, "days") for name, most in DAYS_OF_TERMS.items()),
         ("value_days", 1, VALUE_DAYS_MAX, "days"),
+        ("activity_release_days", 0, 365, "days"),
+        ("activity_unknown_days", 0, 365, "days"),
+        ("return_window_days", 1, 365, "days"),
+        ("return_count_signal", 1, COUNT_MAX, "returns"),
     ]
     wrong: list[Refusal] = []
     for name, least, most, unit in bounds:

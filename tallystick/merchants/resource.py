@@ -13,6 +13,8 @@ from tallystick.merchants.model import (
     CLAIM_DAYS_MAX,
     COUNT_MAX,
     VALUE_DAYS_MAX,
+    ActivityTerms,
+    Attribution,
     Changes,
     Merchant,
     SpendingTerms,
@@ -41,6 +43,11 @@ TERMS_EXAMPLE: Final = {
     "refundGraceDays": 30,
     "expiryNoticeDays": 14,
     "memberCodePays": False,
+    "activityAttribution": "immediate",
+    "activityReleaseDays": None,
+    "activityUnknownDays": 30,
+    "returnCountSignal": 5,
+    "returnWindowDays": 30,
 }
 
 MERCHANT_EXAMPLE: Final = {
@@ -77,6 +84,11 @@ class ConfigurationAttributes(msgspec.Struct, rename="camel", gc=False):
     refund_grace_days: int
     expiry_notice_days: int
     member_code_pays: bool
+    activity_attribution: Attribution
+    activity_release_days: int | None
+    activity_unknown_days: int
+    return_count_signal: int | None
+    return_window_days: int
 
 
 class MerchantAttributes(msgspec.Struct, rename="camel", gc=False):
@@ -103,6 +115,8 @@ Cap = Annotated[int, Meta(ge=1, le=CAP_MAX, description="Minor units of the merc
 
 Limit = Annotated[int, Meta(ge=0, le=CAP_MAX, description="Minor units of the merchant's currency.")]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX, description="Payments in one day of the merchant's time zone.")]
+Wait = Annotated[int, Meta(ge=0, le=365, description="Days.")]
+Returns = Annotated[int, Meta(ge=1, le=COUNT_MAX, description="Returns of one customer.")]
 Length = Annotated[int, Meta(ge=1, le=VALUE_DAYS_MAX, description="Days.")]
 
 
@@ -128,6 +142,11 @@ class UpdateConfiguration(msgspec.Struct, rename="camel", gc=False, forbid_unkno
     refund_grace_days: Length | UnsetType = UNSET
     expiry_notice_days: Length | UnsetType = UNSET
     member_code_pays: bool | UnsetType = UNSET
+    activity_attribution: Attribution | UnsetType = UNSET
+    activity_release_days: Wait | UnsetType | None = UNSET
+    activity_unknown_days: Wait | UnsetType = UNSET
+    return_count_signal: Returns | UnsetType | None = UNSET
+    return_window_days: Annotated[int, Meta(ge=1, le=365, description="Days.")] | UnsetType = UNSET
 
     def changes(self) -> Changes:
         """The same in this room's words."""
@@ -167,7 +186,7 @@ def merchant(merchant: Merchant) -> bytes:
     )
 
 
-def configuration(merchant: Merchant, terms: SpendingTerms) -> bytes:
+def configuration(merchant: Merchant, terms: SpendingTerms, takes: ActivityTerms) -> bytes:
     """The settings as a resource object; its id is the merchant's."""
     return jsonapi.resource(
         CONFIGURATION,
@@ -180,5 +199,6 @@ def configuration(merchant: Merchant, terms: SpendingTerms) -> bytes:
             phone_day_maximum=merchant.phone_day_maximum,
             value_days=merchant.value_days,
             **asdict(terms),
+            **asdict(takes),
         ),
     )

@@ -1,11 +1,11 @@
-"""Every statement on `merchants` and `spending_terms`."""
+"""Every statement on `merchants`, `spending_terms` and `activity_terms`."""
 
 from collections.abc import Sequence
 from dataclasses import astuple
 from uuid import UUID
 
 from tallystick.base.work import Work
-from tallystick.merchants.model import Merchant, MerchantRef, SpendingTerms
+from tallystick.merchants.model import ActivityTerms, Merchant, MerchantRef, SpendingTerms
 
 COLUMNS = """id, name, currency, country, time_zone, status, claim_days, pre_issuing, stacking, funding_mode,
     reward_maximum, phone_day_maximum, receivable_account_id, prefund_account_id, region, value_days"""
@@ -27,6 +27,20 @@ TERM_COLUMNS = """payment_minimum, payment_maximum, wallet_day_maximum, wallet_d
 TERMS_OF = (
     f"select merchant_id, {TERM_COLUMNS} from spending_terms where tenant_id = $1 and merchant_id = any($2::uuid[])"
 )
+
+ACTIVITY_COLUMNS = "attribution, release_after_days, unknown_days, return_count_signal, return_window_days"
+
+ACTIVITY_TERMS_OF = f"""
+select merchant_id, {ACTIVITY_COLUMNS} from activity_terms where tenant_id = $1 and merchant_id = any($2::uuid[])
+"""
+
+UPDATE_ACTIVITY_TERMS = """
+update activity_terms
+set attribution = $3, release_after_days = $4, unknown_days = $5, return_count_signal = $6, return_window_days = $7
+where tenant_id = $1 and merchant_id = $2
+"""
+
+INSERT_ACTIVITY_TERMS = "insert into activity_terms (tenant_id, merchant_id) values ($1, $2)"
 
 UPDATE_TERMS = """
 update spending_terms
@@ -94,6 +108,7 @@ async def insert(work: Work, merchant: Merchant, cash_account_id: UUID) -> None:
         merchant.value_days,
     )
     await work.db.run(INSERT_TERMS, work.tenant.id, merchant.id)
+    await work.db.run(INSERT_ACTIVITY_TERMS, work.tenant.id, merchant.id)
 
 
 async def update(work: Work, merchant: Merchant) -> None:
@@ -118,6 +133,17 @@ async def terms(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, Spending
     """On what terms the value of these merchants is spent."""
     rows = await work.db.rows(TERMS_OF, work.tenant.id, merchant_ids)
     return {row[0]: SpendingTerms(*list(row)[1:]) for row in rows}
+
+
+async def activity_terms(work: Work, merchant_ids: Sequence[UUID]) -> dict[UUID, ActivityTerms]:
+    """How these merchants take activity."""
+    rows = await work.db.rows(ACTIVITY_TERMS_OF, work.tenant.id, merchant_ids)
+    return {row[0]: ActivityTerms(*list(row)[1:]) for row in rows}
+
+
+async def set_activity_terms(work: Work, merchant_id: UUID, terms: ActivityTerms) -> None:
+    """Write how a locked merchant takes activity."""
+    await work.db.run(UPDATE_ACTIVITY_TERMS, work.tenant.id, merchant_id, *astuple(terms))
 
 
 async def set_terms(work: Work, merchant_id: UUID, terms: SpendingTerms) -> None:

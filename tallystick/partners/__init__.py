@@ -19,6 +19,7 @@ from tallystick.partners.actions import (
     revoke_client,
     revoke_secret,
     rotate_secret,
+    set_data_policy,
     suspend_partner,
 )
 from tallystick.partners.authentication import Authenticator, forget_expired_tokens
@@ -35,6 +36,7 @@ from tallystick.partners.operators import (
     revoke_operator,
 )
 from tallystick.partners.scopes import SCOPES
+from tallystick.partners.standing import caller_of
 
 __all__ = [
     "SCOPES",
@@ -57,6 +59,7 @@ __all__ = [
     "add_programme",
     "agree",
     "agreements_of",
+    "caller_of",
     "end_agreement",
     "find_agreement",
     "find_client",
@@ -72,5 +75,6 @@ __all__ = [
     "revoke_operator",
     "revoke_secret",
     "rotate_secret",
+    "set_data_policy",
     "suspend_partner",
 ]

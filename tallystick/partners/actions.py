@@ -15,7 +15,7 @@ from tallystick.base import ids
 from tallystick.base.db import Db
 from tallystick.base.errors import InvalidRequest, InvalidState, NotFound
 from tallystick.base.keys import MasterKeys
-from tallystick.base.work import Tenant, Work
+from tallystick.base.work import DataPolicy, Tenant, Work
 from tallystick.partners import credentials, scopes
 from tallystick.partners.model import (
     NAME_MAX,
@@ -141,6 +141,14 @@ async def end_agreement(db: Db, agreement_id: UUID) -> Agreement:
     if ended is None:
         raise NotFound("There is no such agreement.")
     return ended
+
+
+async def set_data_policy(db: Db, agreement_id: UUID, policy: DataPolicy) -> Agreement:
+    """Whose transactions, visits and orders the partner may send; known to every process within seconds. Raises NotFound."""
+    changed = await store.set_policy(db, agreement_id, policy)
+    if changed is None:
+        raise NotFound("There is no such agreement.")
+    return changed
 
 
 async def find_client(db: Db, client_id: UUID) -> Client:

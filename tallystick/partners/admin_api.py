@@ -1,5 +1,6 @@
 """Agreements over HTTP for operators: who may act for which programme."""
 
+from dataclasses import asdict
 from typing import Final
 from uuid import UUID
 
@@ -9,10 +10,18 @@ import tallystick.partners.operator_store as operator_store
 from tallystick.base import clock, ids, jsonapi
 from tallystick.base.errors import InvalidRequest, Refusal, Refusals, parameter
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Resource, Route
-from tallystick.base.work import OPERATOR
+from tallystick.base.work import OPERATOR, Policy
 from tallystick.partners.operator_store import AgreementBooks
 
 UUID_SCHEMA: Final = {"type": "string", "format": "uuid"}
+
+
+class DataPolicyAttributes(msgspec.Struct, rename="camel"):
+    """Whose data of each kind the partner may send: of `all`, of who `consented`, or of `none`."""
+
+    transactions: Policy
+    visits: Policy
+    orders: Policy
 
 
 class AgreementAttributes(msgspec.Struct, rename="camel"):
@@ -23,6 +32,7 @@ class AgreementAttributes(msgspec.Struct, rename="camel"):
     programme_id: str
     programme_name: str
     visibility: str
+    data_policy: DataPolicyAttributes
     status: str
     created_at: str
 
@@ -37,6 +47,7 @@ AGREEMENT: Final = Resource(
         "programmeId": "0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a12",
         "programmeName": "Northwind",
         "visibility": "own",
+        "dataPolicy": {"transactions": "consented", "visits": "all", "orders": "none"},
         "status": "active",
         "createdAt": "2026-06-17T12:00:00.000Z",
     },
@@ -63,6 +74,7 @@ def _attributes(agreement: AgreementBooks) -> AgreementAttributes:
         programme_id=str(agreement.production.programme_id),
         programme_name=agreement.programme_name,
         visibility=agreement.visibility,
+        data_policy=DataPolicyAttributes(**asdict(agreement.data_policy)),
         status=agreement.status,
         created_at=clock.render(agreement.created_at),
     )

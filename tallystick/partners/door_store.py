@@ -5,12 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 from tallystick.base.db import Db, Row
-from tallystick.base.work import Caller, Tenant
+from tallystick.base.work import Caller, DataPolicy, Tenant
 from tallystick.partners.model import Holder
 
 HOLDER = """c.id, c.tenant_id, t.programme_id, t.environment, a.partner_id, a.visibility, c.scopes, c.merchant_ids,
     c.rate_per_minute, c.rate_burst, s.id, c.status <> 'active' or s.revoked_at is not null, s.expires_at,
-    p.status = 'active' and a.status = 'active', s.last_used_on"""
+    p.status = 'active' and a.status = 'active', s.last_used_on,
+    a.transactions_policy, a.visits_policy, a.orders_policy"""
 
 CLIENT = """
 join clients as c on c.id = s.client_id
@@ -28,6 +29,15 @@ select {HOLDER}, k.scopes, k.issued_at, k.expires_at, k.revoked_at is not null
 from access_tokens as k
 join client_secrets as s on s.id = k.secret_id {CLIENT}
 where k.digest = any($1::bytea[])
+"""
+
+# A client without any of its secrets: who acts for it is proved in another way.
+BY_CLIENT = f"""
+select {HOLDER}
+from (
+    select $1::uuid as client_id, null::uuid as id, null::timestamptz as revoked_at, null::timestamptz as expires_at,
+        null::date as last_used_on
+) as s {CLIENT}
 """
 
 INSERT_TOKEN = """
@@ -57,9 +67,15 @@ async def by_token(db: Db, digests: Sequence[bytes]) -> Holder | None:
     if row is None:
         return None
     # A token never carries more than its client does by now.
-    scopes = frozenset(row[6]) & frozenset(row[15])
-    until = row[17] if row[12] is None else min(row[12], row[17])
-    return _holder(row, scopes, ended=row[11] or row[18], until=until, issued_at=row[16])
+    scopes = frozenset(row[6]) & frozenset(row[18])
+    until = row[20] if row[12] is None else min(row[12], row[20])
+    return _holder(row, scopes, ended=row[11] or row[21], until=until, issued_at=row[19])
+
+
+async def by_client(db: Db, client_id: UUID) -> Caller | None:
+    """Who this client is, revoked or not; None where its partner is suspended or the agreement has ended."""
+    row = await db.row(BY_CLIENT, client_id)
+    return None if row is None or not row[13] else _holder(row, frozenset(row[6]), ended=False, until=None).caller
 
 
 async def insert_token(
@@ -91,5 +107,6 @@ def _holder(
         sees_programme=row[5] == "programme",
         rate_per_minute=row[8],
         rate_burst=row[9],
+        data_policy=DataPolicy(row[15], row[16], row[17]),
     )
     return Holder(caller, row[10], ended, until, row[13], row[14], issued_at)

@@ -1,13 +1,13 @@
 """Programmes, partners, agreements and credentials as values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
 from tallystick.base.errors import InvalidState
-from tallystick.base.work import Caller, Tenant
+from tallystick.base.work import Caller, DataPolicy, Tenant
 
 Visibility = Literal["own", "programme"]
 
@@ -49,6 +49,8 @@ class Agreement:
     visibility: Visibility
     status: Literal["active", "ended"]
     created_at: datetime
+    data_policy: DataPolicy = field(default_factory=DataPolicy)
+    """Whose transactions, visits and orders the partner may send."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from tallystick.base.db import Db, Row
-from tallystick.base.work import Tenant
+from tallystick.base.work import DataPolicy, Tenant
 
 COLUMNS = "id, name, email, tail, status, created_at, revoked_at"
 
@@ -35,7 +35,8 @@ where ($1::uuid is null or a.id = $1) and ($2::uuid is null or a.partner_id = $2
 COUNT_AGREED = f"select count(*) {AGREED}"
 
 LIST_AGREED = f"""
-select a.id, a.partner_id, p.name, a.programme_id, g.name, a.visibility, a.status, a.created_at, s.id, l.id {AGREED}
+select a.id, a.partner_id, p.name, a.programme_id, g.name, a.visibility, a.status, a.created_at, s.id, l.id,
+    a.transactions_policy, a.visits_policy, a.orders_policy {AGREED}
 order by a.created_at, a.id offset $4 limit $5
 """
 
@@ -66,6 +67,7 @@ class AgreementBooks:
     created_at: datetime
     sandbox: Tenant
     production: Tenant
+    data_policy: DataPolicy
 
 
 async def insert(db: Db, operator: Operator, digest: bytes) -> None:
@@ -127,4 +129,5 @@ def _agreement(row: Row) -> AgreementBooks:
         created_at=row[7],
         sandbox=Tenant(row[8], row[3], "sandbox"),
         production=Tenant(row[9], row[3], "production"),
+        data_policy=DataPolicy(row[10], row[11], row[12]),
     )

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from tallystick.base.db import Db, Row
-from tallystick.base.work import Environment, Tenant, Work
+from tallystick.base.work import DataPolicy, Environment, Tenant, Work
 from tallystick.partners.model import Agreement, Client, NewClient, Partner, Programme, Secret
 
 INSERT_PROGRAMME = "insert into programmes (id, name, created_at) values ($1, $2, $3)"
@@ -36,11 +36,13 @@ PARTNERS = "select id, name, status, created_at from partners order by created_a
 
 SET_PARTNER = "update partners set status = $2 where id = $1 returning id, name, status, created_at"
 
-AGREEMENT_COLUMNS = "id, partner_id, programme_id, visibility, status, created_at"
+AGREEMENT_COLUMNS = """id, partner_id, programme_id, visibility, status, created_at, transactions_policy, visits_policy,
+    orders_policy"""
 
 # An agreement that ended begins again; one that is active is left as it is, and nothing is answered.
 AGREE = f"""
-insert into agreements as made ({AGREEMENT_COLUMNS}) values ($1, $2, $3, $4, 'active', $5)
+insert into agreements as made (id, partner_id, programme_id, visibility, status, created_at)
+values ($1, $2, $3, $4, 'active', $5)
 on conflict (partner_id, programme_id) do update set status = 'active', visibility = excluded.visibility
 where made.status = 'ended'
 returning {AGREEMENT_COLUMNS}
@@ -51,6 +53,10 @@ select {AGREEMENT_COLUMNS} from agreements where $1::uuid is null or programme_i
 """
 
 AGREEMENT = f"select {AGREEMENT_COLUMNS} from agreements where id = $1"
+
+SET_POLICY = f"""
+update agreements set transactions_policy = $2, visits_policy = $3, orders_policy = $4 where id = $1 returning {AGREEMENT_COLUMNS}
+"""
 
 END_AGREEMENT = f"update agreements set status = 'ended' where id = $1 returning {AGREEMENT_COLUMNS}"
 
@@ -170,24 +176,30 @@ async def agree(db: Db, agreement: Agreement) -> Agreement | None:
         agreement.visibility,
         agreement.created_at,
     )
-    return None if row is None else Agreement(*row)
+    return None if row is None else _agreement(row)
 
 
 async def agreements(db: Db, programme_id: UUID | None) -> list[Agreement]:
     """Every agreement of a programme, oldest first; of all for None."""
-    return [Agreement(*row) for row in await db.rows(AGREEMENTS, programme_id)]
+    return [_agreement(row) for row in await db.rows(AGREEMENTS, programme_id)]
 
 
 async def agreement(db: Db, agreement_id: UUID) -> Agreement | None:
     """The agreement with this id."""
     row = await db.row(AGREEMENT, agreement_id)
-    return None if row is None else Agreement(*row)
+    return None if row is None else _agreement(row)
 
 
 async def end_agreement(db: Db, agreement_id: UUID) -> Agreement | None:
     """End an agreement; None when there is no such agreement."""
     row = await db.row(END_AGREEMENT, agreement_id)
-    return None if row is None else Agreement(*row)
+    return None if row is None else _agreement(row)
+
+
+async def set_policy(db: Db, agreement_id: UUID, policy: DataPolicy) -> Agreement | None:
+    """Whose data may be sent from now on; None when there is no such agreement."""
+    row = await db.row(SET_POLICY, agreement_id, policy.transactions, policy.visits, policy.orders)
+    return None if row is None else _agreement(row)
 
 
 async def insert_client(db: Db, client_id: UUID, new: NewClient, now: datetime) -> None:
@@ -283,3 +295,7 @@ def _client(row: Row) -> Client:
         None if row[8] is None else tuple(row[8]),
         *(row[position] for position in range(9, 14)),
     )
+
+
+def _agreement(row: Row) -> Agreement:
+    return Agreement(row[0], row[1], row[2], row[3], row[4], row[5], DataPolicy(row[6], row[7], row[8]))

@@ -9,6 +9,7 @@ from tallystick.rewards.changing import CancelReward, ReverseReward, UpdateRewar
 from tallystick.rewards.claiming import Claim, claim, expire_at, expire_due, next_deadline
 from tallystick.rewards.issuing import Issued, issue
 from tallystick.rewards.model import IssueReward, Reward
+from tallystick.rewards.withdrawing import Withdraw, Withdrawn, withdraw
 
 __all__ = [
     "CancelReward",
@@ -18,6 +19,8 @@ __all__ = [
     "ReverseReward",
     "Reward",
     "UpdateReward",
+    "Withdraw",
+    "Withdrawn",
     "cancel",
     "claim",
     "expire_at",
@@ -28,4 +31,5 @@ __all__ = [
     "reverse",
     "run_batches",
     "update",
+    "withdraw",
 ]

@@ -23,7 +23,7 @@ from tallystick.base.errors import (
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.customers import recipients
 from tallystick.customers.api import path_id, replied
-from tallystick.merchants import InsufficientFunding, MerchantDirectory
+from tallystick.merchants import InsufficientFunding, MerchantDirectory, phones
 from tallystick.rewards import batch_api, changing, resource, sent
 from tallystick.rewards.changing import CancelReward, ReverseReward, UpdateReward, missing
 from tallystick.rewards.issuing import issue
@@ -34,7 +34,6 @@ from tallystick.rewards.model import (
     WalletNotFound,
     WalletNotIssuable,
 )
-from tallystick.wallets import phones
 
 STATUSES: Final = ("Created", "Claimed", "Expired", "Cancelled", "Credited")
 

@@ -277,14 +277,19 @@ async def _cancel(work: Work, command: CancelReward) -> Answer | Refusal:
         return reward
     if not reward.can_change(work.now):
         return not_changeable(reward, work.now)
+    await give_back_reserve(work, reward, command.asked)
+    audit.note(work, command.asked, status=204, resource_id=reward.id)
+    return Answer(204, None, reward.id)
+
+
+async def give_back_reserve(work: Work, reward: Reward, asked: Asked) -> None:
+    """A reward that waits waits no more: its reserve returns to where it came from. Its locks are held."""
     back = ledger.Transfer(reward.value_account_id, reward.funding_account_id, reward.amount)
     verdict = await _post(work, reward, "reward.cancel", (back,))
     assert verdict == "posted", f"the books refused a cancellation: {verdict}"
     cancelled = replace(reward, status="Cancelled", version=reward.version + 1, updated_at=work.now)
     await store.settle(work, [cancelled])
-    events.record(work, resource.event(work, "reward.cancelled", cancelled, command.asked))
-    audit.note(work, command.asked, status=204, resource_id=reward.id)
-    return Answer(204, None, reward.id)
+    events.record(work, resource.event(work, "reward.cancelled", cancelled, asked))
 
 
 async def _reverse(work: Work, command: ReverseReward) -> Answer | Refusal:
@@ -304,7 +309,7 @@ async def _reverse(work: Work, command: ReverseReward) -> Answer | Refusal:
         return InvalidRequest(
             f"At most {left} minor units of this reward can still be reversed.", source=attribute("amount")
         )
-    await _take_back(work, reward, amount)
+    await take_back(work, reward, amount)
     assert reward.wallet_id is not None, "a credited or claimed reward has a wallet"
     await wallets.close_drained(work, [reward.wallet_id], command.asked)
     await store.reverse(work, reward.id, amount)
@@ -315,7 +320,7 @@ async def _reverse(work: Work, command: ReverseReward) -> Answer | Refusal:
     return _changed(work, command, changed, resource.open_private(reward, person), "reward.reversed")
 
 
-async def _take_back(work: Work, reward: Reward, amount: int) -> None:
+async def take_back(work: Work, reward: Reward, amount: int) -> None:
     """What the lot still holds returns to the funding; what was spent becomes what the holder owes."""
     assert reward.wallet_id is not None, "a credited or claimed reward has a wallet"
     lot = (await ledger.lock(work, [reward.value_account_id]))[reward.value_account_id]

@@ -60,6 +60,8 @@ class IssueReward:
     cost_center: str | None = None
     notification_email: str | None = None
     batch_id: UUID | None = None
+    behind: bool = False
+    """Whether it stands behind a request that is not its own, whose row in the requests' log is enough."""
 
 
 @dataclass(frozen=True, slots=True)

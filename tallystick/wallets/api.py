@@ -20,8 +20,8 @@ from tallystick.base.errors import (
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.base.work import Work
 from tallystick.customers.api import NoAttributes, path_id, replied
-from tallystick.merchants import MerchantDirectory
-from tallystick.wallets import phones, resource, till_api
+from tallystick.merchants import MerchantDirectory, phones
+from tallystick.wallets import resource, till_api
 from tallystick.wallets.actions import ChangeWallet, close, missing, suspend, visible
 from tallystick.wallets.model import Wallet
 

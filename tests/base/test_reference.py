@@ -93,7 +93,7 @@ def test_the_page_asks_nothing_of_the_network(page: bytes, outline: Outline) -> 
 
 
 def test_the_page_is_small(page: bytes) -> None:
-    assert len(page) < 800_000  # a hundred operations, each with its documents and examples
+    assert len(page) < 1_000_000  # a hundred and fifty operations, each with its documents and examples
 
 
 def test_every_link_within_the_page_leads_somewhere(outline: Outline) -> None:

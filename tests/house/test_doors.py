@@ -170,7 +170,38 @@ async def _stored_value(owner: Api) -> dict[str, str]:
         ),
         "/api/v1/reports": await _made(owner, "reports", "Report", kind="aging"),
         "/api/v1/periods": await _made(owner, "periods", "Period", endsAt=clock.render(T0 + timedelta(hours=1))),
+        "/api/v1/locations": await _made(owner, "locations", "Location", name="Airport"),
+        **await _activity(owner),
         "/api/v1/usage": (await owner.get("usage")).data[0]["id"],
+    }
+
+
+async def _activity(owner: Api) -> dict[str, str]:
+    step = {"target": 500, "reward": {"type": "walletCredit", "amount": 1}}
+    rule = await _made(owner, "thresholds", "Threshold", name="Club", metric="spend", steps=[step])
+    assert (await owner.post(f"thresholds/{rule}/publish")).status == 200
+    user = await owner.user("+12025550199", verified=True)
+    at = (await owner.get("sandbox/clock")).attributes["now"]
+    said = {"source": {"id": "1", "createdAt": at}, "customer": {"userId": user}}
+    transaction = await _made(
+        owner, "external-transactions", "ExternalTransaction", type="Purchase", amount=100, **said
+    )
+    secret = "a-signing-secret-of-32-characters"
+    return {
+        "/api/v1/thresholds": rule,
+        "/api/v1/threshold-progress": (await owner.get("threshold-progress")).data[0]["id"],
+        "/api/v1/external-transactions": transaction,
+        "/api/v1/visits": await _made(owner, "visits", "Visit", **said),
+        "/api/v1/orders": await _made(owner, "orders", "Order", **said),
+        "/api/v1/integrations": await _made(
+            owner,
+            "integrations",
+            "Integration",
+            system="shopify",
+            account="luna.myshopify.com",
+            name="Shop",
+            signingSecret=secret,
+        ),
     }
 
 
@@ -180,7 +211,7 @@ async def _made(owner: Api, path: str, of_type: str, **attributes: Any) -> str:
     return str(answer.data["id"])
 
 
-SHARED = {"/api/v1/users", "/api/v1/wallets", "/api/v1/merchants", "/api/v1/periods"}
+SHARED = {"/api/v1/users", "/api/v1/wallets", "/api/v1/merchants", "/api/v1/periods", "/api/v1/locations"}
 """What belongs to the programme, not to the partner that made it."""
 
 

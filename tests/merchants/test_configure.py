@@ -249,6 +249,11 @@ UNTOUCHED = {
     "refundGraceDays": 30,
     "expiryNoticeDays": 14,
     "memberCodePays": False,
+    "activityAttribution": "immediate",
+    "activityReleaseDays": None,
+    "activityUnknownDays": 30,
+    "returnCountSignal": None,
+    "returnWindowDays": 30,
 }
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from tallystick.base import phone
 from tallystick.base.errors import InvalidRequest, Refusal, Source
 from tallystick.base.work import Caller
-from tallystick.merchants import MerchantDirectory
+from tallystick.merchants.directory import MerchantDirectory
 
 
 async def e164(

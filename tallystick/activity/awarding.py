@@ -1,0 +1,255 @@
+"""Crossings become rewards, and what is deserved no more is taken back: all that a batch of moves deserves, issued at once.
+
+At most one outcome of a step stands. What was taken back may be given again, as the next generation of its step; what a customer
+keeps although they deserve it no more is not given again. An outcome remembers its own needs, so that a new version of the rule
+takes nothing away that an older one gave.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+import tallystick.activity.outcome_store as store
+from tallystick import thresholds
+from tallystick.activity import giving
+from tallystick.activity.budgets import Line, Spent, lines
+from tallystick.activity.giving import Award, Withdrawal
+from tallystick.activity.outcome_store import Outcome
+from tallystick.base import ids
+from tallystick.base.work import Asked, Caller, Work
+from tallystick.thresholds import Place
+from tallystick.thresholds.model import Moved, Threshold, Version
+
+STEPS_MAX: Final = 100
+"""How many steps one move settles for one customer; the rest follows with the next."""
+AGAIN: Final = tuple(timedelta(minutes=m) for m in (1, 5, 30, 120, 720))
+AGAIN_UNTIL: Final = timedelta(days=30)
+"""How long after it was reached a step is tried again whose reward was refused, and when: then every half day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was given, or would have been (capped, refused), and what was taken back, or kept."""
+
+    given: Sequence[Outcome] = ()
+    returned: Sequence[Outcome] = ()
+
+
+@dataclass(slots=True)
+class Ground:
+    """What settling must know of the thresholds of a batch."""
+
+    rules: dict[UUID, Threshold]
+    live: dict[UUID, Version]
+    versions: dict[tuple[UUID, int], Version]
+    latest: dict[Place, list[Outcome]]
+    requests: Mapping[Place, UUID]
+    """The request that moved each place."""
+    spent: Spent = field(default_factory=lambda: Spent({}))
+
+    def asked(self, work: Work, outcome: Outcome) -> Asked:
+        """Whoever wrote the rule stands behind what it gives, for the request that moved it."""
+        rule = self.rules[outcome.threshold_id]
+        caller = Caller(
+            tenant=work.tenant,
+            partner_id=rule.partner_id,
+            client_id=rule.client_id,
+            scopes=frozenset(),
+            merchant_ids=None,
+            sees_programme=False,
+            rate_per_minute=1,
+            rate_burst=1,
+        )
+        return Asked(caller, self.requests[outcome.place], "POST", "/api/v1/thresholds")
+
+    def bounds(self, outcome: Outcome) -> list[Line]:
+        """What bounds an outcome, by the version that made it."""
+        version = self.versions[outcome.threshold_id, outcome.number]
+        return lines(version, outcome.customer_id, outcome.location_id, outcome.created_at)
+
+
+async def settle(
+    work: Work, moved: Sequence[Moved], asked: Asked, requests: Mapping[UUID, UUID], *, tell_progress: bool = True
+) -> Settled:
+    """Give what the moved progress deserves since now, take back what it deserves no more, and tell of both.
+
+    The rows of progress are locked. `requests` are by activity, where it was another than `asked`. `tell_progress`: also of
+    progress that reached nothing.
+    """
+    crossed = [each for each in moved if each.crossed]
+    ground = await _ground(work, crossed, moved if tell_progress else crossed)
+    ground.requests = {_place(each): requests.get(each.activity_id, asked.request_id) for each in moved}
+    taken = [each for move in crossed for each in _undeserved(move, ground)]
+    fresh = [each for move in crossed for each in _deserved(work, move, ground)]
+    ground.spent = Spent(await store.lock_spent(work, _bounds(ground, [*taken, *fresh])))
+    returned = await _take_back(work, ground, taken)
+    given = await give(work, ground, fresh)
+    await store.change(work, returned)
+    await store.insert(work, given)
+    await store.spend(work, {bound: ground.spent.of[bound] for bound in ground.spent.changed})
+    await thresholds.settled(work, [_reached(ground, move, returned) for move in crossed])
+    told = moved if tell_progress else crossed
+    partners = {threshold_id: rule.partner_id for threshold_id, rule in ground.rules.items()}
+    topics = list(_topics(told, fresh, ground, tell_progress=tell_progress))
+    await thresholds.tell(work, topics, partners, ground.requests)
+    return Settled(given, returned)
+
+
+async def give(work: Work, ground: Ground, wanted: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes as they came to be: given in whole or part, capped, or refused and to be tried again."""
+    awards: list[Award] = []
+    capped: dict[UUID, Outcome] = {}
+    for outcome in wanted:
+        bounds = ground.bounds(outcome)
+        amount = ground.spent.left(bounds, outcome.desired_amount)
+        if amount == 0:
+            capped[outcome.id] = replace(outcome, status="capped", amount=0, code="BudgetExhausted", due_at=None)
+            continue
+        ground.spent.take(bounds, amount)
+        version = ground.versions[outcome.threshold_id, outcome.number]
+        asked = ground.asked(work, outcome)
+        awards.append(Award(replace(outcome, amount=amount), version.rewards[outcome.step - 1], asked))
+    tried = await giving.give(work, awards)
+    for outcome in tried.values():
+        if outcome.status == "refused":
+            ground.spent.give_back(ground.bounds(outcome), outcome.amount, whole=True)
+    done = {each.id: _again(work, each) if each.status == "refused" else each for each in tried.values()} | capped
+    return [done[outcome.id] for outcome in wanted]
+
+
+async def _ground(work: Work, crossed: Sequence[Moved], told: Sequence[Moved]) -> Ground:
+    threshold_ids = list({each.threshold_id for each in told})
+    if not threshold_ids:
+        return Ground({}, {}, {}, {}, {})
+    rules = await thresholds.by_ids(work, threshold_ids)
+    if not crossed:
+        return Ground(rules, {}, {}, {}, {})
+    live = await thresholds.live(work, list({each.threshold_id for each in crossed}))
+    latest = await store.latest(
+        work, [(_place(each), each.current, _cycle(live.get(each.threshold_id), each)) for each in crossed]
+    )
+    wanted = {(each.threshold_id, each.number) for of_place in latest.values() for each in of_place}
+    versions = {(version.threshold_id, version.number): version for version in live.values()}
+    if missing := list(wanted - versions.keys()):
+        versions |= await thresholds.versions(work, missing)
+    return Ground(rules, live, versions, latest, {})
+
+
+def _place(moved: Moved) -> Place:
+    return moved.threshold_id, moved.customer_id, moved.window_start
+
+
+def _cycle(version: Version | None, moved: Moved) -> int:
+    """The first cycle in which something may be given."""
+    return moved.reached // version.lap + 1 if version is not None and version.repeat == "repeating" else 1
+
+
+def _undeserved(moved: Moved, ground: Ground) -> Iterator[Outcome]:
+    """What stands and needs more than there is now, the highest step first."""
+    found = [each for each in ground.latest.get(_place(moved), ()) if each.stands and each.needs > moved.current]
+    yield from sorted((each for each in found if each.status != "kept"), key=lambda each: each.needs, reverse=True)
+
+
+def _deserved(work: Work, moved: Moved, ground: Ground) -> Iterator[Outcome]:
+    """The steps that are reached since now, as outcomes that are still to be."""
+    version = ground.live.get(moved.threshold_id)
+    if version is None or moved.current < moved.reached:
+        return
+    before = {(each.cycle, each.step): each for each in ground.latest.get(_place(moved), ())}
+    for cycle, step, needs in islice(version.deserved(moved.current, moved.reached), STEPS_MAX):
+        earlier = before.get((cycle, step))
+        if earlier is not None and earlier.stands:
+            continue
+        reward = version.rewards[step - 1]
+        yield Outcome(
+            id=ids.new(),
+            threshold_id=moved.threshold_id,
+            customer_id=moved.customer_id,
+            window_start=moved.window_start,
+            cycle=cycle,
+            step=step,
+            generation=1 if earlier is None else earlier.generation + 1,
+            number=version.number,
+            merchant_id=moved.merchant_id,
+            needs=needs,
+            status="given",
+            reward_type=reward.type,
+            reward_id=None,
+            gift_card_id=None,
+            amount=reward.amount,
+            desired_amount=reward.amount,
+            returned_amount=0,
+            currency=version.currency,
+            location_id=moved.location_id,
+            activity_id=moved.activity_id,
+            request_id=ground.requests[_place(moved)],
+            code=None,
+            due_at=None,
+            created_at=work.now,
+            updated_at=work.now,
+        )
+
+
+def _bounds(ground: Ground, outcomes: Sequence[Outcome]) -> list[store.Bound]:
+    return [line.bound for outcome in outcomes for line in ground.bounds(outcome)]
+
+
+async def _take_back(work: Work, ground: Ground, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes as they are then: taken back, or kept by the rule of the version that gave them."""
+    policies = {each.id: ground.versions[each.threshold_id, each.number].refund_policy for each in outcomes}
+    wanted = [each for each in outcomes if each.status == "given" and policies[each.id] != "none"]
+    found = await giving.take_back(
+        work,
+        [Withdrawal(each, policies[each.id] == "full", ground.asked(work, each)) for each in wanted],
+    )
+    after = []
+    for each in outcomes:
+        amount, whole = found.get(each.id, (0, each.status != "given"))
+        if each.status == "given" and (amount or whole):
+            ground.spent.give_back(ground.bounds(each), amount, whole=whole)
+        changed = replace(each, returned_amount=each.returned_amount + amount, due_at=None, updated_at=work.now)
+        after.append(replace(changed, status="returned" if whole else "kept"))
+    return after
+
+
+def _again(work: Work, outcome: Outcome) -> Outcome:
+    """A refused outcome with the instant at which it is tried again; amount 0, since nothing was given."""
+    age = work.now - outcome.created_at
+    wait = next((each for each in AGAIN if each > age), None)
+    due = work.now + AGAIN[-1] if wait is None else outcome.created_at + wait
+    return replace(outcome, amount=0, due_at=None if age > AGAIN_UNTIL else due, updated_at=work.now)
+
+
+def _reached(ground: Ground, moved: Moved, returned: Sequence[Outcome]) -> tuple[UUID, UUID, datetime, int]:
+    """Up to which need the steps of a place are settled now: each that it deserves, and what a customer keeps beyond."""
+    version, place = ground.live.get(moved.threshold_id), _place(moved)
+    after = min(moved.reached, moved.current)
+    if version is not None and moved.current >= moved.reached:
+        after = max((needs for _, _, needs in islice(version.deserved(moved.current, after), STEPS_MAX)), default=after)
+    changed = {each.id: each for each in returned}
+    standing = (changed.get(each.id, each) for each in ground.latest.get(place, ()))
+    return (*place, max([after, *(each.needs for each in standing if each.status == "kept")]))
+
+
+def _topics(
+    told: Sequence[Moved], fresh: Sequence[Outcome], ground: Ground, *, tell_progress: bool
+) -> Iterator[tuple[Place, str]]:
+    """What is told of each place, in its order: that it moved, and which steps that reached."""
+    of_place: dict[Place, list[Outcome]] = {}
+    for outcome in fresh:
+        of_place.setdefault(outcome.place, []).append(outcome)
+    for moved in told:
+        place = _place(moved)
+        if moved.current < moved.before:
+            yield place, "threshold.progress_reversed"
+        elif tell_progress:
+            yield place, "threshold.progress_updated"
+        for outcome in of_place.get(place, ()):
+            version = ground.live[moved.threshold_id]
+            last = outcome.step == len(version.targets)
+            yield place, "threshold.reached" if last else "threshold.milestone_reached"
+            if last and version.repeat == "repeating":
+                yield place, "threshold.reset"

@@ -1,0 +1,118 @@
+"""What waits to be reconciled: released, so that it counts, or rejected, so that it never was."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import tallystick.activity.changing_store as store
+import tallystick.activity.store as activity_store
+from tallystick import events
+from tallystick.activity import linking, resource
+from tallystick.activity.accepting import advance
+from tallystick.activity.looking import Purchase
+from tallystick.activity.model import ADDING, Attribution
+from tallystick.base.db import Row
+from tallystick.base.rounds import each_in_turn
+from tallystick.base.work import NOBODY, Asked, Caller, Runtime, Tenant, Work
+from tallystick.thresholds.model import Standing
+
+AT_ONCE: Final = 1_000
+"""How many one work decides: cut by how long their locks are held."""
+FIRST: Final = UUID(int=0)
+
+
+async def release(
+    work: Work, asked: Asked, import_id: UUID, *, reject: bool, after: UUID = FIRST, limit: int = AT_ONCE
+) -> UUID | None:
+    """Count, or reject, the next of what an import brought and what still waits; the last id, for `after`. None: all is done."""
+    found = await store.pending_of_import(work, import_id, after, limit)
+    if not found:
+        return None
+    await _decide(work, asked, found, "rejected" if reject else "counted")
+    return found[-1][0]
+
+
+async def next_release(work: Work) -> datetime | None:
+    """When the next activity is released that came by no import."""
+    return await store.next_release(work)
+
+
+async def release_at(runtime: Runtime, tenant: Tenant, at: datetime) -> bool:
+    """Release what is due at `at`, up to a number; whether anything was."""
+    async with runtime.work(tenant, at=at) as work:
+        found = await store.pending_due(work, AT_ONCE)
+        if found:
+            await _decide(work, of_the_house(tenant), found, "counted")
+    return bool(found)
+
+
+async def release_due(runtime: Runtime) -> bool:
+    """One step of the loop: of each tenant, release what is due; whether anything was."""
+    async with runtime.discovering() as db:
+        rows = await db.rows(store.DISCOVERY_RELEASE, runtime.clock())
+    return await each_in_turn(rows, lambda tenant, row: release_at(runtime, tenant, row[3]))
+
+
+def of_the_house(tenant: Tenant) -> Asked:
+    """What nobody asked for: time did it."""
+    caller = Caller(
+        tenant=tenant,
+        partner_id=NOBODY,
+        client_id=NOBODY,
+        scopes=frozenset(),
+        merchant_ids=None,
+        sees_programme=False,
+        rate_per_minute=1,
+        rate_burst=1,
+    )
+    return Asked(caller, NOBODY, "POST", "/api/v1/external-transactions")
+
+
+async def _decide(
+    work: Work, asked: Asked, found: Sequence[tuple[UUID, UUID | None]], attribution: Attribution
+) -> None:
+    """Under the locks of all of them and of what they take back. A refund that is rejected takes nothing back any more."""
+    wanted = {activity_id for activity_id, _ in found}
+    locked = await store.lock(work, list(wanted.union(linked for _, linked in found if linked is not None)))
+    # What a refund waited for may have come since it was found.
+    late = {row["linked_id"] for _, row in locked.values() if row["linked_id"] is not None}.difference(locked)
+    if late:
+        locked |= await store.lock(work, list(late))
+    before = {activity_id: linking.standing(each) for activity_id, (each, _) in locked.items()}
+    decided = [locked[activity_id] for activity_id in sorted(wanted) if locked[activity_id][0].attribution == "pending"]
+    for each, _ in decided:
+        each.attribution = attribution
+    await store.attribute(work, [each.id for each, _ in decided], attribution)
+    if attribution == "rejected":
+        backs = [
+            (row, locked[row["linked_id"]][0]) for each, row in decided if each.type not in ADDING and row["linked_id"]
+        ]
+        await _undo(work, backs)
+        await _tell_rejected(work, [each.id for each, _ in decided])
+    await _move(work, asked, [(each, before[each.id]) for each, _ in locked.values()])
+
+
+async def _tell_rejected(work: Work, activity_ids: Sequence[UUID]) -> None:
+    """What came by an import was told of by the import alone, so that this is its first event."""
+    for activity in (await activity_store.by_ids(work, activity_ids)).values():
+        sequence = 2 if activity.import_id is None else 1
+        events.record(work, resource.event("transaction.rejected", sequence, activity))
+
+
+async def _undo(work: Work, backs: Sequence[tuple[Row, Purchase]]) -> None:
+    if not backs:
+        return
+    for row, target in backs:
+        if row["type"] == "Refund":
+            target.returned_amount -= row["amount"]
+            target.returned_units -= row["units"]
+    changed = {target.id: target for _, target in backs}
+    voided = await store.standing_voids(work, list(changed))
+    for target in changed.values():
+        target.voided = target.id in voided
+    await store.write_returns(work, list(changed.values()))
+
+
+async def _move(work: Work, asked: Asked, before: Sequence[tuple[Purchase, Standing]]) -> None:
+    await advance(work, asked, linking.moves(before))

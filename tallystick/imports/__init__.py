@@ -1,0 +1,4 @@
+"""Imports: files of activity of any size, taken a chunk at a time, each line once however often it is sent.
+
+Owns `imports`, `import_parts` and `import_rejections`.
+"""

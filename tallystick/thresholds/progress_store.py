@@ -1,0 +1,128 @@
+"""Every statement that reads `threshold_progress`, and the one that counts what is told of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from tallystick.base.db import Row
+from tallystick.base.work import Work
+from tallystick.thresholds.progress import Progress
+
+# What a window that rolls holds now: its last days, to the day that it is in the version's time zone.
+ROLLING: Final = """case v.window_kind when 'rolling' then (
+        select coalesce(sum(case v.metric when 'distinctDays' then 1 else k.counted end), 0)::bigint
+        from threshold_marks as k
+        where k.tenant_id = p.tenant_id and k.threshold_id = p.threshold_id and k.customer_id = p.customer_id
+            and k.window_start = p.window_start and k.counted > 0
+            and k.mark::date > ($2::timestamptz at time zone v.time_zone)::date - v.window_days
+            and k.mark::date <= ($2::timestamptz at time zone v.time_zone)::date
+    ) end"""
+
+COLUMNS: Final = f"""p.id, p.threshold_id, p.customer_id, p.merchant_id, p.window_start, p.current, p.pending, p.reached, p.number,
+    p.told, p.updated_at, {ROLLING}"""
+
+OF_VERSION: Final = """
+join threshold_versions as v on v.tenant_id = p.tenant_id and v.threshold_id = p.threshold_id and v.number = p.number
+"""
+
+BY_IDS: Final = (
+    f"select {COLUMNS} from threshold_progress as p {OF_VERSION} where p.tenant_id = $1 and p.id = any($3::uuid[])"
+)
+
+TELL: Final = f"""
+update threshold_progress as p
+set told = p.told + t.times
+from unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::integer[]) as t (threshold_id, customer_id, window_start, times)
+join threshold_versions as v on v.tenant_id = $1 and v.threshold_id = t.threshold_id and v.threshold_id = any($3)
+where p.tenant_id = $1 and p.threshold_id = t.threshold_id and p.customer_id = t.customer_id and p.window_start = t.window_start
+    and p.threshold_id = any($3) and p.customer_id = any($4) and v.number = p.number
+returning {COLUMNS}
+"""
+
+# What `progress.standing` shows a reader: a rule that is reached once stays so; else a window is over behind its end.
+STATUS: Final = f"""case
+        when v.repeat <> 'repeating' and p.current >= v.targets[cardinality(v.targets)] then 'reached'
+        when v.window_kind = 'dates' and v.window_until <= $2 then 'ended'
+        when v.window_kind = 'calendar' and p.window_start < date_trunc(v.window_period, $2::timestamptz, v.time_zone) then 'ended'
+        when p.pending = 0 and coalesce({ROLLING}, p.current) = 0 then 'notStarted'
+        else 'inProgress'
+    end"""
+
+LISTED: Final = f"""
+from threshold_progress as p
+join thresholds as r on r.tenant_id = p.tenant_id and r.id = p.threshold_id
+join threshold_versions as v on v.tenant_id = p.tenant_id and v.threshold_id = p.threshold_id and v.number = p.number
+where p.tenant_id = $1 and ($3::uuid is null or r.partner_id = $3) and ($4::uuid[] is null or p.merchant_id = any($4))
+    and ($5::uuid[] is null or p.customer_id = any($5)) and ($6::uuid is null or p.threshold_id = $6)
+    and (not $7::boolean or case v.window_kind
+        when 'calendar' then p.window_start = date_trunc(v.window_period, $2::timestamptz, v.time_zone)
+        when 'dates' then v.window_until is null or v.window_until > $2
+        else true
+    end)
+    and ($8::text is null or {STATUS} = $8)
+"""
+COUNT: Final = f"select count(*) {LISTED}"
+LIST: Final = f"select {COLUMNS} {LISTED} order by p.updated_at desc, p.id desc offset $9 limit $10"
+
+# What an activity is worth to the version that was in force when it happened, newest first, with what there was by then.
+COUNTED: Final = """
+select a.id, a.kind, a.type, a.source_id, a.occurred_at, a.location_id, a.attribution, w.counted, i.number,
+    coalesce(sum(w.counted) filter (where a.attribution = 'counted') over (order by a.occurred_at, a.id), 0)::bigint as total
+from threshold_progress as p
+join activities as a on a.tenant_id = p.tenant_id and a.customer_id = p.customer_id
+join threshold_intervals as i
+    on i.tenant_id = p.tenant_id and i.threshold_id = p.threshold_id and i.from_at <= a.occurred_at
+    and (i.until_at is null or i.until_at > a.occurred_at)
+join threshold_versions as v on v.tenant_id = p.tenant_id and v.threshold_id = p.threshold_id and v.number = i.number
+left join locations as l on l.tenant_id = p.tenant_id and l.id = a.location_id
+cross join lateral (select threshold_counted(v, a, l.time_zone, l.groups) as counted) as w
+where p.tenant_id = $1 and p.id = $2 and a.merchant_id = p.merchant_id and not a.voided and a.attribution <> 'rejected'
+    and w.counted > 0
+    and threshold_window(v.window_kind, v.window_period, v.time_zone, a.occurred_at) = p.window_start
+"""
+COUNT_COUNTED: Final = f"select count(*) from ({COUNTED}) as h"
+LIST_COUNTED: Final = f"""
+select h.id, h.kind, h.type, h.source_id, h.occurred_at, h.location_id, h.attribution, h.counted, h.number, h.total
+from ({COUNTED}) as h
+order by h.occurred_at desc, h.id desc
+offset $3 limit $4
+"""
+
+
+async def by_ids(work: Work, progress_ids: Sequence[UUID]) -> dict[UUID, Progress]:
+    """Progress by id as it stands; unknown ids are absent."""
+    return {row[0]: Progress(*row) for row in await work.db.rows(BY_IDS, work.tenant.id, work.now, progress_ids)}
+
+
+async def tell(work: Work, places: Sequence[tuple[UUID, UUID, datetime]], times: Sequence[int]) -> list[Progress]:
+    """Count what is told of each place; the progress as it stands, `told` at the last. Their rows are locked."""
+    columns = ([place[n] for place in places] for n in range(3))
+    rows = await work.db.rows(TELL, work.tenant.id, work.now, *columns, times)
+    return [Progress(*row) for row in rows]
+
+
+async def listed(
+    work: Work,
+    partner_id: UUID | None,
+    merchant_ids: Sequence[UUID] | None,
+    customer_ids: Sequence[UUID] | None,
+    threshold_id: UUID | None,
+    *,
+    current: bool,
+    status: str | None,
+    offset: int,
+    limit: int,
+) -> tuple[list[Progress], int]:
+    """One page of progress, last moved first, and how much there is in all."""
+    wanted = (work.tenant.id, work.now, partner_id, merchant_ids, customer_ids, threshold_id, current, status)
+    total: int = await work.db.value(COUNT, *wanted)
+    rows = await work.db.rows(LIST, *wanted, offset, limit) if offset < total else []
+    return [Progress(*row) for row in rows], total
+
+
+async def counted(work: Work, progress_id: UUID, offset: int, limit: int) -> tuple[list[Row], int]:
+    """One page of what counted, newest first, and how many there are: what, when, where, by how much, and the sum by then."""
+    total: Any = await work.db.value(COUNT_COUNTED, work.tenant.id, progress_id)
+    rows = await work.db.rows(LIST_COUNTED, work.tenant.id, progress_id, offset, limit) if offset < total else []
+    return list(rows), total
