@@ -23,6 +23,7 @@ from tallystick import (
     worker,
 )
 from tallystick.activity import api as activity_api
+from tallystick.activity.abuse import RETURNS_EVENT
 from tallystick.activity.resource import ACTIVITY_EVENT
 from tallystick.audit import api as audit_api
 from tallystick.base import clock, migrate, openapi, reference
@@ -45,6 +46,8 @@ from tallystick.giftcards.resource import GIFT_CARD_EVENT
 from tallystick.governance import admin_api as governance_admin
 from tallystick.governance import api as governance_api
 from tallystick.governance.resource import USAGE_EVENT
+from tallystick.imports import api as imports_api
+from tallystick.imports.resource import IMPORT_EVENT
 from tallystick.integrations import api as integrations_api
 from tallystick.merchants import api as merchants_api
 from tallystick.merchants import location_api
@@ -95,6 +98,7 @@ def routes(directory: merchants.MerchantDirectory) -> tuple[Route, ...]:
         *activity_api.routes(directory),
         *merchants_api.ROUTES,
         *location_api.routes(directory),
+        *imports_api.routes(directory),
         *integrations_api.routes(directory),
         *events_api.ROUTES,
         *governance_api.ROUTES,
@@ -215,6 +219,7 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
         server_url=settings.base_url,
         told=(
             ACTIVITY_EVENT,
+            RETURNS_EVENT,
             REWARD_EVENT,
             CREDENTIAL_EVENT,
             USAGE_EVENT,
@@ -223,6 +228,7 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
             CARD_ALERT,
             THRESHOLD_EVENT,
             PROGRESS_EVENT,
+            IMPORT_EVENT,
         ),
     )
     as_json, as_page = openapi.encode(document), reference.page(document)

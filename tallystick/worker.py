@@ -8,7 +8,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tallystick import activity, giftcards, governance, messages, partners, payments, reports, rewards, thresholds, wallets
+from tallystick import (
+    activity,
+    giftcards,
+    governance,
+    imports,
+    messages,
+    partners,
+    payments,
+    reports,
+    rewards,
+    thresholds,
+    wallets,
+)
 from tallystick.base import logs
 from tallystick.base.db import LOST
 from tallystick.base.errors import Unavailable
@@ -56,6 +68,7 @@ def loops(senders: messages.Senders) -> Sequence[Loop]:
         Loop("release reconciled activity", activity.release_due, idle_seconds=1.0),
         Loop("count activity of customers who became known", activity.count_known, idle_seconds=1.0),
         Loop("make batches of gift cards", giftcards.run_batches, idle_seconds=0.2),
+        Loop("read files of activity", imports.run_due, idle_seconds=0.5),
         Loop("make reports", reports.run_due, idle_seconds=0.5),
         Loop("tell of quotas", governance.warn_due, idle_seconds=1.0),
         Loop("run reward batches", rewards.run_batches, idle_seconds=0.2),

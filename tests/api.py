@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -73,11 +74,11 @@ class Api:
         path: str,
         document: Any = None,
         *,
-        raw: bytes | None = None,
+        raw: bytes | io.BytesIO | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         sent = {"Client-ID": self.client_id, "Authorization": f"Bearer {self.secret}", **self.headers}
-        body = raw
+        body: bytes | io.BytesIO | None = raw
         if document is not None:
             body = json.dumps(document).encode()
         if body is not None:
@@ -123,7 +124,7 @@ class Api:
         return str(answer.data["id"])
 
 
-def document_of(kind: str, **attributes: Any) -> Any:
+def document_of(kind: str, /, **attributes: Any) -> Any:
     """A JSON:API document with one resource."""
     return {"data": {"type": kind, "attributes": attributes}}
 

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from tallystick import thresholds
-from tallystick.activity import awarding
+from tallystick.activity import abuse, awarding
 from tallystick.activity.awarding import Settled
 from tallystick.activity.landing import Landing, land
 from tallystick.activity.model import RecordActivity, Recorded
@@ -43,6 +43,7 @@ async def carry_out(work: Work, commands: Sequence[RecordActivity], *, all_moved
     requests = {each.id: each.command.asked.request_id for each in landing.landed}
     requests |= {each.linked_id: each.command.asked.request_id for each in landing.landed if each.linked_id is not None}
     moved, settled = await advance(work, commands[0].asked, landing.moves, requests, all_moved=all_moved)
+    await abuse.signal(work, landing)
     return Accepted(landing, moved, settled)
 
 

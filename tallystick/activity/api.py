@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tallystick import merchants
-from tallystick.activity import effects, reading, resource, sent
+from tallystick.activity import effects, provenance_api, reading, resource, sent
 from tallystick.activity.accepting import accept
 from tallystick.activity.checking import sums
 from tallystick.activity.model import ChangedDuplicate, Kind, PermissionMissing, RecordActivity, Recorded
@@ -194,6 +194,7 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
         *reading.routes("visit"),
         _post(partial(send_orders, directory), "Send orders", sent.OrderAttributes, order, ORDER_EXAMPLE),
         *reading.routes("order"),
+        *provenance_api.routes(),
     )
 
 

@@ -124,7 +124,7 @@ def _subject(plan: _Plan, command: RecordActivity) -> UUID | None:
 def _landed(work: Work, plan: _Plan, command: RecordActivity, activity_id: UUID, print_: bytes) -> Landed:
     shop = plan.facts.shops[command.merchant_id]
     waits = (command.attribution or shop.attribution) == "reconciled"
-    due = shop.release_after_days if waits and command.import_id is None else None
+    due = shop.release_after_days if waits else None
     customer_id, index = plan.people.whose(command)
     return Landed(
         command=command,

@@ -209,7 +209,7 @@ class Road:
             sent = await body.read(receive, headers, self._limits[route.large], self._body_seconds)
         journey.is_read = True
         if route.takes is None:
-            return None, None
+            return (None if route.raw is None else sent), None
         content_type = _text(headers.get(b"content-type"))
         if (sent or not route.takes.optional) and (content_type is None or not mediatypes.may_be_sent(content_type)):
             raise UnsupportedMediaType(

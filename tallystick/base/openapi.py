@@ -171,6 +171,8 @@ def _operation(name: str, route: Route, shapes: Shapes, errors: Errors) -> dict[
         parameters.append({"$ref": "#/components/parameters/Idempotency-Key"})
     if parameters:
         operation["parameters"] = parameters
+    if route.raw is not None:
+        operation["requestBody"] = {"required": True, "content": {route.raw: {"schema": {"type": "string", "format": "binary"}}}}
     if route.takes is not None:
         operation["requestBody"] = _request_body(name, route, shapes)
     many = {} if route.verdicts is None else {"200": _verdicts(route, shapes)}

@@ -169,7 +169,7 @@ class _Reader:
         answer = operation["responses"][status]
         given = answer.get("content", {}).get(JSON_API, {})
         body = operation.get("requestBody")
-        sent = {} if body is None else body["content"][JSON_API]
+        sent = {} if body is None else body["content"].get(JSON_API, {})
         primary = self._resolved(sent.get("schema", {})).get("properties", {}).get("data", {})
         data = self._resolved(next(iter(primary.get("oneOf", ())), primary)).get("properties", {})  # one, where many may come
         scopes = next((each["oauth2"] for each in operation["security"] if "oauth2" in each), [""])

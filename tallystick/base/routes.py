@@ -132,6 +132,8 @@ class Route:
     """Whether the `Idempotency-Key` header is taken."""
     download: str | None = None
     """The media type of what is answered instead of a document: a download, streamed."""
+    raw: str | None = None
+    """The media type of a body that is no document: its bytes are the call's attributes."""
     large: bool = False
     """Whether the larger body limit of batch routes holds."""
     verdicts: type[msgspec.Struct] | None = None

@@ -22,6 +22,7 @@ from tallystick.cli.ground import (
     say,
     say_json,
 )
+from tallystick.cli.importing import import_file
 from tallystick.cli.operating import DataOption, JsonOption
 from tallystick.cli.processes import listen
 from tallystick.cli.torture import torture
@@ -116,6 +117,7 @@ app.command()(up)
 app.command()(verifying.verify)
 app.command()(torture)
 app.command()(tour)
+app.command("import")(import_file)
 app.add_typer(key_commands.app, name="keys")
 for name, commands in {**parties.APPS, **quotas.APPS, **operators.APPS}.items():
     app.add_typer(commands, name=name)

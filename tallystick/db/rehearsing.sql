@@ -29,18 +29,21 @@ return case threshold_unmet(
 end;
 
 -- What a customer did at a rule's merchant, each with the version that was in force then, the window it falls into, by how much it
--- counts as it stands now, and why not. What was sent but is not of a kind that counts (a refund, a void) is in what it takes back.
-create or replace function threshold_lines(_tenant_id uuid, _threshold_id uuid, _customer_id uuid) returns table (
+-- counts as it stands now, and why not. With `_at` what is not in the window of that instant is out of it; in a window that rolls that
+-- is its last days until then. A refund or a void is no line of its own: it is told of with what it takes back.
+create or replace function threshold_lines(_tenant_id uuid, _threshold_id uuid, _customer_id uuid, _at timestamptz) returns table (
     activity_id uuid, partner_id uuid, kind text, source_id text, occurred_at timestamptz, received_at timestamptz,
-    location_id uuid, number integer, window_start timestamptz, reason text, counted bigint
+    number integer, window_start timestamptz, reason text, counted bigint
 )
 language sql stable
 as $$
-    select a.id, a.partner_id, a.kind, a.source_id, a.occurred_at, a.received_at, a.location_id, v.number,
-        threshold_window(v.window_kind, v.window_period, v.time_zone, a.occurred_at),
-        r.reason,
-        case when r.reason in ('counted', 'pending')
-            then threshold_worth(v, a, threshold_share(v, a), a.returned_amount, a.returned_units) else 0 end
+    select a.id, a.partner_id, a.kind, a.source_id, a.occurred_at, a.received_at, i.number,
+        threshold_window(v.window_kind, v.window_period, v.time_zone, a.occurred_at), r.reason,
+        case
+            when r.reason in ('counted', 'pending')
+                then threshold_worth(v, a, threshold_share(v, a), a.returned_amount, a.returned_units)
+            else 0
+        end
     from thresholds as t
     join activities as a
         on a.tenant_id = _tenant_id and a.customer_id = _customer_id and a.merchant_id = t.merchant_id
@@ -60,7 +63,18 @@ as $$
         end as found
     ) as f
     cross join lateral (
-        select case when f.found = 'counted' and a.attribution = 'pending' then 'pending' else f.found end as reason
+        select case
+            when f.found <> 'counted' then f.found
+            when threshold_window(v.window_kind, v.window_period, v.time_zone, a.occurred_at)
+                <> threshold_window(v.window_kind, v.window_period, v.time_zone, _at) then 'window'
+            when v.window_kind = 'rolling' and (
+                (a.occurred_at at time zone coalesce(l.time_zone, v.time_zone))::date
+                <= (_at at time zone v.time_zone)::date - v.window_days
+                or (a.occurred_at at time zone coalesce(l.time_zone, v.time_zone))::date > (_at at time zone v.time_zone)::date
+            ) then 'window'
+            when a.attribution = 'pending' then 'pending'
+            else 'counted'
+        end as reason
     ) as r
     where t.tenant_id = _tenant_id and t.id = _threshold_id
 $$;

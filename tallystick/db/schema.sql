@@ -709,7 +709,10 @@ CREATE TABLE public.import_parts (
     tenant_id uuid NOT NULL,
     import_id uuid NOT NULL,
     part integer NOT NULL,
+    byte_count integer NOT NULL,
+    digest bytea NOT NULL,
     content bytea NOT NULL,
+    CONSTRAINT import_parts_byte_count_check CHECK ((byte_count > 0)),
     CONSTRAINT import_parts_part_check CHECK ((part > 0))
 );
 
@@ -736,25 +739,34 @@ CREATE TABLE public.imports (
     kind text NOT NULL,
     format text NOT NULL,
     columns json NOT NULL,
+    delimiter text NOT NULL,
+    currency character(3),
+    tell_progress boolean NOT NULL,
     status text NOT NULL,
     attribution text,
-    release_at timestamp with time zone,
     released_at timestamp with time zone,
+    rejecting boolean DEFAULT false NOT NULL,
+    release_after uuid,
+    parts integer DEFAULT 0 NOT NULL,
     byte_count bigint DEFAULT 0 NOT NULL,
     digest bytea,
+    bytes_done bigint DEFAULT 0 NOT NULL,
     lines_done bigint DEFAULT 0 NOT NULL,
+    header json,
     accepted bigint DEFAULT 0 NOT NULL,
     duplicates bigint DEFAULT 0 NOT NULL,
     rejected bigint DEFAULT 0 NOT NULL,
     detail text,
     due_at timestamp with time zone,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT imports_attribution_check CHECK ((attribution = ANY (ARRAY['immediate'::text, 'reconciled'::text]))),
-    CONSTRAINT imports_format_check CHECK ((format = ANY (ARRAY['csv'::text, 'ndjson'::text, 'parquet'::text]))),
+    CONSTRAINT imports_format_check CHECK ((format = ANY (ARRAY['csv'::text, 'ndjson'::text]))),
     CONSTRAINT imports_kind_check CHECK ((kind = ANY (ARRAY['transaction'::text, 'visit'::text, 'order'::text]))),
-    CONSTRAINT imports_status_check CHECK ((status = ANY (ARRAY['uploading'::text, 'accepted'::text, 'running'::text, 'completed'::text, 'failed'::text])))
+    CONSTRAINT imports_status_check CHECK ((status = ANY (ARRAY['uploading'::text, 'accepted'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 );
 
 ALTER TABLE ONLY public.imports FORCE ROW LEVEL SECURITY;
@@ -1237,6 +1249,21 @@ CREATE TABLE public.request_log_default (
     replayed boolean DEFAULT false CONSTRAINT request_log_replayed_not_null NOT NULL,
     latency_us integer
 );
+
+CREATE TABLE public.return_signals (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    sequence integer NOT NULL,
+    merchant_id uuid NOT NULL,
+    returns integer NOT NULL,
+    window_days integer NOT NULL,
+    told_at timestamp with time zone NOT NULL,
+    until_at timestamp with time zone NOT NULL,
+    CONSTRAINT return_signals_returns_check CHECK ((returns > 0)),
+    CONSTRAINT return_signals_sequence_check CHECK ((sequence > 0))
+);
+
+ALTER TABLE ONLY public.return_signals FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.reward_batch_items (
     tenant_id uuid NOT NULL,
@@ -1788,6 +1815,9 @@ ALTER TABLE ONLY public.request_log
 ALTER TABLE ONLY public.request_log_default
     ADD CONSTRAINT request_log_default_pkey PRIMARY KEY (tenant_id, at, id);
 
+ALTER TABLE ONLY public.return_signals
+    ADD CONSTRAINT return_signals_pkey PRIMARY KEY (tenant_id, customer_id, sequence);
+
 ALTER TABLE ONLY public.reward_batch_items
     ADD CONSTRAINT reward_batch_items_pkey PRIMARY KEY (tenant_id, batch_id, line);
 
@@ -2187,6 +2217,8 @@ CREATE POLICY auditor_reads ON public.reports FOR SELECT TO tallystick_auditor U
 
 CREATE POLICY auditor_reads ON public.request_log FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.return_signals FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.reward_batch_items FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.reward_batches FOR SELECT TO tallystick_auditor USING (true);
@@ -2389,6 +2421,8 @@ CREATE POLICY own_tenant ON public.reports TO tallystick_app USING ((tenant_id =
 
 CREATE POLICY own_tenant ON public.request_log TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.return_signals TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY own_tenant ON public.reward_batch_items TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.reward_batches TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
@@ -2446,6 +2480,8 @@ ALTER TABLE public.report_parts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.reports ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.request_log ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.return_signals ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.reward_batch_items ENABLE ROW LEVEL SECURITY;
 
@@ -2686,6 +2722,9 @@ GRANT SELECT ON TABLE public.reports TO tallystick_auditor;
 
 GRANT SELECT,INSERT ON TABLE public.request_log TO tallystick_app;
 GRANT SELECT ON TABLE public.request_log TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.return_signals TO tallystick_app;
+GRANT SELECT ON TABLE public.return_signals TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reward_batch_items TO tallystick_app;
 GRANT SELECT ON TABLE public.reward_batch_items TO tallystick_auditor;

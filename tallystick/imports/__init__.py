@@ -2,3 +2,7 @@
 
 Owns `imports`, `import_parts` and `import_rejections`.
 """
+
+from tallystick.imports.running import run_due
+
+__all__ = ["run_due"]

@@ -10,4 +10,16 @@ from tallystick.thresholds.advancing import Place, advance, lock_progress, settl
 from tallystick.thresholds.telling import tell
 from tallystick.thresholds.turning import next_due, run_due, turn_at
 
-__all__ = ["Place", "advance", "by_ids", "live", "lock_progress", "next_due", "run_due", "settled", "tell", "turn_at", "versions"]
+__all__ = [
+    "Place",
+    "advance",
+    "by_ids",
+    "live",
+    "lock_progress",
+    "next_due",
+    "run_due",
+    "settled",
+    "tell",
+    "turn_at",
+    "versions",
+]

@@ -23,7 +23,16 @@ from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.base.work import Work
 from tallystick.customers.api import NoAttributes, path_id, replied
 from tallystick.merchants import MerchantDirectory
-from tallystick.thresholds import actions, changing, checking, progress_api, rehearsing_api, resource, sent
+from tallystick.thresholds import (
+    actions,
+    changing,
+    checking,
+    explaining_api,
+    progress_api,
+    rehearsing_api,
+    resource,
+    sent,
+)
 from tallystick.thresholds.actions import AddThreshold
 from tallystick.thresholds.changing import (
     ChangeThreshold,
@@ -216,6 +225,7 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
         ),
         *_life(),
         *rehearsing_api.routes(),
+        *explaining_api.routes(),
         *progress_api.routes(directory),
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
+import tallystick.thresholds.store as store
 from tallystick import merchants
 from tallystick.base.errors import InvalidRequest, Refusal, attribute
 from tallystick.base.work import Work
@@ -24,8 +25,26 @@ Fault = tuple[str, str]
 async def faults(work: Work, version: Version) -> list[Refusal]:
     """What is wrong with the version as a whole, and with the locations it names."""
     found = [*_of_counting(version), *_of_window(version), *_of_steps(version), *_of_budgets(version)]
+    found += await _of_first(work, version)
     found += await _of_locations(work, version)
     return [InvalidRequest(detail, source=attribute(place)) for place, detail in found]
+
+
+async def _of_first(work: Work, version: Version) -> list[Fault]:
+    """Progress goes on through the versions of a rule, so that all of them count the same thing in the same windows."""
+    if version.number == 1:
+        return []
+    first = (await store.versions(work, [(version.threshold_id, 1)]))[version.threshold_id, 1]
+    wrong: list[Fault] = []
+    if version.metric != first.metric:
+        wrong.append(
+            ("metric", f"The rule was published and counts {first.metric}; write another rule to count otherwise.")
+        )
+    if (version.window.kind, version.window.period) != (first.window.kind, first.window.period):
+        wrong.append(
+            ("window", "The kind and the period of a published rule's window stay; write another rule for others.")
+        )
+    return wrong
 
 
 def _of_counting(version: Version) -> Iterator[Fault]:

@@ -89,12 +89,13 @@ async def test_a_merchant_releases_by_itself_after_some_days(runtime: Runtime, a
     assert (await api.get(f"external-transactions/{answer.data['id']}")).attributes["attribution"] == "counted"
 
 
-async def test_what_an_import_brought_is_not_released_by_the_merchants_days(
+async def test_what_an_import_brought_is_released_by_the_merchants_days_too(
     runtime: Runtime, api: Api, clock: Clock
 ) -> None:
     await configure(runtime, api, activity_attribution="reconciled", activity_release_days=2)
     await recorded(runtime, api, told(api, "s1", import_id=ids.new()))
-    clock.move(timedelta(days=30))
     assert not await activity.release_due(runtime)
+    clock.move(timedelta(days=30))
+    assert await activity.release_due(runtime)
     async with runtime.reading(api.tenant) as work:
-        assert (await stored(work))["s1"]["attribution"] == "pending"
+        assert (await stored(work))["s1"]["attribution"] == "counted"

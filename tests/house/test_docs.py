@@ -93,7 +93,8 @@ def unknown_names(content: str) -> list[str]:
     topics = {topic.name for topic in events.TOPICS}
     # Kinds of journals and codes of accounts are literals of the code.
     literals = {found for path in PACKAGE.rglob("*.py") for found in re.findall(r'"([a-z]+\.[a-z_]+)"', text(path))}
-    found = [f"{m} {path}" for m, path in ROUTE.findall(content) if (m, path.rstrip("/")) not in table]
+    said = [(m, re.sub(r"\{\w+\}", "{id}", path.rstrip("/"))) for m, path in ROUTE.findall(content)]
+    found = [f"{m} {path}" for m, path in said if (m, path) not in table]
     for span in CODE.findall(FENCE.sub("", content)):
         if FILE.fullmatch(span) and span not in files and span not in names and not (ROOT / span).exists():
             found.append(span)

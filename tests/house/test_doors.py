@@ -32,10 +32,16 @@ NAMED = [
 ]
 
 
+WANTED = {"userId": "0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a11"}
+"""What required parameters are given; a phone number unless named."""
+
+
 async def knock(api: Api, route: Route, id_: str | None = None, **more: Any) -> Answer:
     """A request of this route that would be let in, with the documented example as its body."""
     path = route.path.replace("{id}", id_ or str(ids.new()))
-    required = "&".join(f"{each.name}=%2B12025550143" for each in route.query if each.required)
+    required = "&".join(
+        f"{each.name}={WANTED.get(each.name, '%2B12025550143')}" for each in route.query if each.required
+    )
     document = None
     if route.takes is not None:
         example = dict(route.takes.example)
@@ -189,6 +195,7 @@ async def _activity(owner: Api) -> dict[str, str]:
     secret = "a-signing-secret-of-32-characters"
     return {
         "/api/v1/thresholds": rule,
+        "/api/v1/imports": await _made(owner, "imports", "Import", kind="visit", format="csv"),
         "/api/v1/threshold-progress": (await owner.get("threshold-progress")).data[0]["id"],
         "/api/v1/external-transactions": transaction,
         "/api/v1/visits": await _made(owner, "visits", "Visit", **said),

@@ -23,6 +23,7 @@ EXCEPT = {
 ROOMS = {
     "activity": {
         "activities", "activity_keys", "activity_waits", "activity_cursors", "threshold_outcomes", "threshold_spent",
+        "return_signals",
     },
     "audit": {"request_log", "unknown_requests"},
     "base": {"idempotency_keys"},
@@ -226,8 +227,9 @@ def _reads_nothing(function: Any, queries: Sequence[str]) -> bool:
     read: list[str] = []
 
     class Tables(Visitor):
-        def visit_RangeVar(self, _ancestors: object, node: Any) -> None:
-            read.append(node.relname)
+        def visit(self, _ancestors: object, node: Any) -> None:
+            if isinstance(node, sql.RangeVar):
+                read.append(node.relname)
 
     if function.sql_body is not None:
         Tables()(function.sql_body)

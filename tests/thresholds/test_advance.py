@@ -1,121 +1,36 @@
 """Progress is what the whole list of what happened amounts to, in whatever order and batches it comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, timedelta
 from typing import Any
-from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tallystick import thresholds
 from tallystick.base import ids
-from tallystick.base.work import Runtime, Tenant, Work
+from tallystick.base.work import Runtime, Tenant
 from tallystick.thresholds.model import Move, Standing
-from tests.thresholds.recount import EPOCH, Happened, Place, Rule, recount
+from tests.thresholds.ground import (
+    ALWAYS,
+    CATEGORIES,
+    CUSTOMERS,
+    METHODS,
+    MINUTE,
+    PLACES,
+    Ground,
+    amount_of,
+    arrived,
+    ground,
+    standing,
+    undone,
+)
+from tests.thresholds.recount import EPOCH, Happened, Rule, recount
 from tests.world import T0
 
-INSERT_ACTIVITY = """
-insert into activities (
-    tenant_id, id, partner_id, merchant_id, kind, type, source, source_id, occurred_at, received_at, channel, location_id, currency,
-    amount, tax, units, categories, category_amounts, category_taxes, category_units, methods, method_amounts, customer_id,
-    attribution, request_id
-)
-values ($1, $2::uuid, $2, $3, $4, $5, 'test', ($2::uuid)::text, $6, $6, $7, $8, 'USD', $9, $10, $11, $12, $13, $14, $15,
-    $16, $17, $18,
-    'counted', $2)
-"""
-INSERT_VERSION = """
-insert into threshold_versions (
-    tenant_id, threshold_id, number, merchant_id, metric, before_tax, currency, time_zone, kinds, locations, groups, channels,
-    categories, methods, excluded_methods, minimum, weekdays, minute_from, minute_until, window_kind, window_from, window_until,
-    window_period, window_days, repeat, targets, rewards, caps, budgets, refund_policy, published_at, created_at
-)
-values ($1, $2, $3, $4, $5, $6, 'USD', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    '[]', '{}', '[]', 'full', $26, $26)
-"""
-INSERT_INTERVAL = """
-insert into threshold_intervals (tenant_id, threshold_id, from_at, until_at, number, merchant_id) values ($1, $2, $3, $4, $5, $6)
-"""
-INSERT_PLACE = """
-insert into locations (tenant_id, id, partner_id, merchant_id, name, time_zone, groups, created_at, updated_at)
-values ($1, $2, $2, $3, 'a place', $4, $5, $6, $6)
-"""
-PROGRESS = "select customer_id, window_start, current, pending from threshold_progress where tenant_id = $1 and threshold_id = $2"
-
-PLACES = {"here": Place("America/New_York", ("city", "airport")), "there": Place("Asia/Tokyo", ("airport",))}
-CUSTOMERS = ("ann", "bob")
-CATEGORIES = ("coffee", "cake")
-METHODS = ("Cash", "CreditCard", "GiftCard")
-MINUTE = timedelta(minutes=1)
-
-
-@dataclass
-class Ground:
-    """A threshold in the database, and the ids behind the names."""
-
-    work: Work
-    merchant_id: UUID
-    threshold_id: UUID
-    ids: dict[str, UUID]
-
-    async def lay(
-        self, rules: Sequence[Rule], targets: Sequence[int] = (10**12,), repeat: str = "once", *, places: bool = True
-    ) -> None:
-        for name, place in PLACES.items() if places else ():
-            row = (self.work.tenant.id, self.ids[name], self.merchant_id, place.zone, list(place.groups), T0)
-            await self.work.db.run(INSERT_PLACE, *row)
-        for number, rule in enumerate(rules, 1):
-            f = rule.filters
-            locations = [self.ids[name] for name in f["locations"]] if "locations" in f else None
-            await self.work.db.run(
-                INSERT_VERSION, self.work.tenant.id, self.threshold_id, number, self.merchant_id, rule.metric, rule.before_tax,
-                rule.zone, list(rule.kinds), locations, f.get("groups"), f.get("channels"), f.get("categories"), f.get("methods"),
-                f.get("excluded_methods"), f.get("minimum"), f.get("weekdays"), f.get("minute_from"), f.get("minute_until"),
-                rule.window, rule.window_from, rule.window_until, rule.period, rule.days, repeat, list(targets), T0,
-            )  # fmt: skip
-            for start, end in rule.stretches:
-                await self.work.db.run(
-                    INSERT_INTERVAL, self.work.tenant.id, self.threshold_id, start, end, number, self.merchant_id
-                )
-
-    async def happen(self, each: Happened) -> UUID:
-        activity_id = ids.new()
-        kind = {"transaction": "Purchase", "visit": "Visit", "order": "Order"}[each.kind]
-        lines = _columns(each.lines, 4)
-        paid = _columns(each.payments, 2)
-        place = None if each.place is None else self.ids[each.place]
-        await self.work.db.run(
-            INSERT_ACTIVITY, self.work.tenant.id, activity_id, self.merchant_id, each.kind, kind, each.at, each.channel, place,
-            each.amount, each.tax, each.units, *lines, *paid, self.ids[each.customer],
-        )  # fmt: skip
-        return activity_id
-
-    async def progress(self) -> dict[tuple[str, datetime], tuple[int, int]]:
-        names = {id_: name for name, id_ in self.ids.items()}
-        rows = await self.work.db.rows(PROGRESS, self.work.tenant.id, self.threshold_id)
-        return {(names[row[0]], row[1]): (row[2], row[3]) for row in rows if row[2] or row[3]}
-
-
-def ground(work: Work) -> Ground:
-    return Ground(work, ids.new(), ids.new(), {name: ids.new() for name in (*CUSTOMERS, *PLACES)})
-
-
-def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any] | None]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [None] * width
-
-
-def arrived(activity_id: UUID, each: Happened) -> Move:
-    return Move(activity_id, Standing("absent"), _standing(each))
-
-
-def _standing(each: Happened) -> Standing:
-    state: Any = each.state
-    return Standing(state, each.returned_amount, each.returned_units)
-
+__all__ = ["PLACES", "ground", "undone"]
 
 instants = st.integers(0, 14 * 1440).map(lambda minutes: T0 - timedelta(days=7) + minutes * MINUTE)
 
@@ -165,7 +80,7 @@ def rules(draw: st.DrawFn) -> list[Rule]:
     zone = draw(st.sampled_from(("UTC", "America/New_York", "Asia/Tokyo")))
     bounds = sorted(draw(st.lists(instants, min_size=2, max_size=2, unique=True)))
     kinds = draw(st.sampled_from((("transaction", "visit", "order"), ("transaction",), ("transaction", "visit"))))
-    cuts = sorted([T0 - timedelta(days=6), *draw(st.lists(instants, max_size=3))])
+    cuts = sorted({T0 - timedelta(days=6), *draw(st.lists(instants, max_size=3))})
     stretches = [(start, end) for start, end in zip(cuts, [*cuts[1:], None], strict=True)]
     kept = [stretch for stretch in stretches if draw(st.booleans())] or stretches
     versions = min(len(kept), draw(st.integers(1, 3)))
@@ -190,19 +105,6 @@ def filters(draw: st.DrawFn) -> dict[str, Any]:
         "weekdays": [1, 2, 6, 7], "minute_from": 300, "minute_until": 1200,
     }  # fmt: skip
     return {name: every[name] for name in draw(st.lists(st.sampled_from(sorted(every)), max_size=1))}
-
-
-class Undone(Exception):
-    """Leaves nothing behind."""
-
-
-@asynccontextmanager
-async def undone(runtime: Runtime, tenant: Tenant) -> AsyncIterator[Work]:
-    """A work that leaves nothing behind."""
-    with suppress(Undone):
-        async with runtime.work(tenant) as work:
-            yield work
-            raise Undone
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -230,7 +132,7 @@ async def test_progress_is_what_the_whole_list_amounts_to(
                     ),
                     returned_units=data.draw(st.integers(0, each.units + 1)),
                 )
-                await thresholds.advance(work, [Move(id_, _standing(each), _standing(later))])
+                await thresholds.advance(work, [Move(id_, standing(each), standing(later))])
                 known[number] = (id_, later)
         expected = recount(made, [each for _, each in known], PLACES)
         assert await there.progress() == {where: found for where, found in expected.items() if any(found)}
@@ -260,46 +162,10 @@ async def test_what_crosses_a_step_is_told_apart(runtime: Runtime, tenant: Tenan
         assert await spend(1) == [(349, 350)], "a new cycle begins behind the last step"
 
 
-async def _amount(runtime: Runtime, tenant: Tenant, made: Rule, *happened: Happened) -> int:
-    """What ann has of one rule."""
-    async with undone(runtime, tenant) as work:
-        there = ground(work)
-        await there.lay([made])
-        await thresholds.advance(work, [arrived(await there.happen(each), each) for each in happened])
-        found = await there.progress()
-        assert found == {where: amount for where, amount in recount([made], happened, PLACES).items() if any(amount)}
-        return sum(counted for counted, _ in found.values())
-    raise AssertionError("the work is undone behind its end")
-
-
-ALWAYS = [(T0 - timedelta(days=300), None)]
-
-
-async def test_a_window_of_three_days_holds_three_days(runtime: Runtime, tenant: Tenant) -> None:
-    made = Rule("spend", ALWAYS, window="rolling", days=3)
-    days = [Happened("", "ann", T0 - timedelta(days=n), amount=10) for n in (0, 2, 3)]
-    assert await _amount(runtime, tenant, made, *days) == 20
-    assert await _amount(runtime, tenant, made, *days, Happened("", "ann", T0 - timedelta(days=1), amount=10)) == 30
-
-
 async def test_the_minimum_itself_counts(runtime: Runtime, tenant: Tenant) -> None:
     made = Rule("spend", ALWAYS, filters={"minimum": 50})
-    assert await _amount(runtime, tenant, made, Happened("", "ann", T0, amount=50)) == 50
-    assert await _amount(runtime, tenant, made, Happened("", "ann", T0, amount=49)) == 0
-
-
-async def test_a_day_is_of_the_place_where_it_was(runtime: Runtime, tenant: Tenant) -> None:
-    """Midnight in Tokyo parts what is one day in New York."""
-    made = Rule("distinctDays", ALWAYS, zone="America/New_York")
-    evening = datetime(2026, 2, 20, 14, 30, tzinfo=UTC)
-    assert (
-        await _amount(runtime, tenant, made, *(_at("there", evening), _at("there", evening + timedelta(hours=1)))) == 2
-    )
-    assert await _amount(runtime, tenant, made, *(_at("here", evening), _at("here", evening + timedelta(hours=1)))) == 1
-
-
-def _at(place: str, at: datetime) -> Happened:
-    return Happened("", "ann", at, amount=10, place=place)
+    assert await amount_of(runtime, tenant, made, Happened("", "ann", T0, amount=50)) == 50
+    assert await amount_of(runtime, tenant, made, Happened("", "ann", T0, amount=49)) == 0
 
 
 async def test_what_moves_nothing_writes_nothing(runtime: Runtime, tenant: Tenant) -> None:
@@ -331,7 +197,7 @@ async def test_the_largest_amounts_do_not_overflow(runtime: Runtime, tenant: Ten
         "", "ann", T0, amount=most, lines=[("coffee", most, 0, 1)], payments=[("Cash", most - 1), ("GiftCard", 1)]
     )
     made = Rule("spend", ALWAYS, filters={"excluded_methods": ["GiftCard"], "categories": ["coffee"]})
-    assert await _amount(runtime, tenant, made, each, replace(each, returned_amount=most - 1)) == most
+    assert await amount_of(runtime, tenant, made, each, replace(each, returned_amount=most - 1)) == most
 
 
 async def test_works_that_move_the_same_customers_at_once_lose_nothing(runtime: Runtime, tenant: Tenant) -> None:
@@ -354,3 +220,38 @@ async def test_works_that_move_the_same_customers_at_once_lose_nothing(runtime: 
     async with runtime.work(tenant) as work:
         for there, one in zip(grounds, made, strict=True):
             assert await replace(there, work=work).progress() == recount([one], happened, PLACES)
+
+
+async def test_what_happens_as_one_version_gives_way_to_the_next_counts_once(runtime: Runtime, tenant: Tenant) -> None:
+    async with undone(runtime, tenant) as work:
+        there = ground(work)
+        before = Rule("spend", [(T0 - timedelta(days=1), T0)], filters={"minimum": 20})
+        await there.lay([before, Rule("spend", [(T0, T0 + timedelta(days=1))])])
+        happened = [Happened("", "ann", T0 + n * timedelta(days=1), amount=10 + n) for n in (-1, 0, 1)]
+        await thresholds.advance(work, [arrived(await there.happen(each), each) for each in happened])
+        assert await there.progress() == {("ann", EPOCH): (10, 0)}
+
+
+async def test_what_falls_below_a_settled_step_is_told_apart(runtime: Runtime, tenant: Tenant) -> None:
+    """Also of a rule that is in force no more: what it gave is still to be taken back."""
+    async with undone(runtime, tenant) as work:
+        there = ground(work)
+        await there.lay([Rule("spend", [(T0 - timedelta(days=9), T0)])], targets=(100,))
+        each = Happened("", "ann", T0 - timedelta(days=1), amount=150)
+        id_ = await there.happen(each)
+        assert await thresholds.advance(work, [arrived(id_, each)], all_moved=False) == [], "no version is in force now"
+        await thresholds.settled(work, [(there.threshold_id, there.ids["ann"], EPOCH.astimezone(UTC), 100)])
+
+        async def left(returned: int, before: int) -> list[tuple[int, int, bool]]:
+            move = Move(id_, Standing("counted", before), Standing("counted", returned))
+            moved = await thresholds.advance(work, [move], all_moved=False)
+            return [(one.reached, one.current, one.crossed) for one in moved]
+
+        assert await left(50, 0) == []
+        assert await left(51, 50) == [(100, 99, True)]
+
+
+async def test_an_order_without_a_wanted_line_is_none_and_a_free_one_is_one(runtime: Runtime, tenant: Tenant) -> None:
+    made = Rule("orders", ALWAYS, kinds=("order",), filters={"categories": ["coffee"]})
+    free = Happened("", "ann", T0, kind="order", amount=10, lines=[("coffee", 0, 0, 1), ("cake", 10, 0, 1)])
+    assert await amount_of(runtime, tenant, made, free, replace(free, lines=[("cake", 10, 0, 1)])) == 1

@@ -1,5 +1,6 @@
 """A rehearsal tells what a version would have given for what is stored, and leaves everything as it was."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tallystick.base import clock
 from tallystick.base.work import Runtime, Tenant
-from tallystick.thresholds import rehearsing
+from tallystick.thresholds import rehearsing, rehearsing_store
 from tallystick.thresholds import store as rules_store
 from tallystick.thresholds.model import Caps, StepReward, Version
 from tallystick.thresholds.rehearsing import Given
@@ -22,6 +23,7 @@ from tests.api import Answer, Api, document_of, join
 from tests.thresholds.cast import change, draft, republish, rule, shown, step
 from tests.thresholds.recount import Happened, Rule, recount
 from tests.thresholds.test_advance import PLACES, ground, rules, things, undone
+from tests.world import MIRA_PHONE as PHONE
 from tests.world import T0
 
 NOBODY = "0199d3c0-0000-7000-8000-000000000000"
@@ -153,7 +155,7 @@ async def test_a_rehearsal_touches_nothing(api: Api, runtime: Runtime) -> None:
     assert (await figures(api, club))["rewards"] == 9
     assert await shown(api, club) == before
     assert (await api.get(f"threshold-progress?filter[thresholdId]={club}")).body["meta"]["total"] == 0
-    assert (await api.get("rewards?filter[phoneNumber]=%2B15551234567")).body["meta"]["total"] == 0
+    assert (await api.get(f"rewards?filter[phoneNumber]={PHONE.replace('+', '%2B')}")).body["meta"]["total"] == 0
 
 
 async def test_a_draft_that_was_never_published_has_nothing_beside_it(api: Api) -> None:
@@ -196,6 +198,32 @@ async def test_many_cycles_at_once_are_counted_not_walked(api: Api, runtime: Run
     assert (found["rewards"], found["cost"], found["bounded"]) == (2_000_000_000, 6_000_000_000, 1000)
 
 
+async def test_of_one_day_a_customer_gets_as_many_as_the_cap_lets_them(api: Api, runtime: Runtime) -> None:
+    user = await api.user()
+    await _bought(runtime, api, user, *((days, 1000) for days in (4, 3.99, 3.98, 2)))
+    club = await draft(api, steps=[step(1000, 100)], repeat="repeating", caps={"customerDayCount": 2})
+    found = await figures(api, club)
+    assert (found["rewards"], found["bounded"]) == (4, 300)
+    assert [each["bounded"] for each in found["burn"]] == [200, 100]
+
+
+@pytest.mark.parametrize(("days", "rewards"), [(3, 1), (2, 0)])
+async def test_a_window_that_rolls_holds_its_days_and_no_more(
+    api: Api, runtime: Runtime, days: int, rewards: int
+) -> None:
+    await _bought(runtime, api, await api.user(), (9, 1000), (7, 1000), (4, 1000))
+    club = await draft(api, steps=[step(2000, 100)], window={"kind": "rolling", "days": days})
+    found = await figures(api, club)
+    assert found["rewards"] == rewards
+    assert [each["date"] for each in found["burn"]] == [earlier(7).date().isoformat()] * rewards
+
+
+async def test_a_period_begins_anew(api: Api, runtime: Runtime) -> None:
+    await _bought(runtime, api, await api.user(), (3, 600), (2, 600), (1, 1000))
+    club = await draft(api, steps=[step(1000, 100)], window={"kind": "calendar", "period": "day"})
+    assert (await figures(api, club))["rewards"] == 1
+
+
 async def test_budgets_are_held_against_what_it_comes_to(api: Api, runtime: Runtime) -> None:
     user = await api.user()
     await _bought(runtime, api, user, *((days, 1000) for days in (5, 4, 3, 2)))
@@ -235,6 +263,26 @@ async def test_a_foreign_rule_is_as_one_that_is_missing(api: Api, runtime: Runti
     foreign, none = await simulate(other, club), await simulate(api, NOBODY)
     assert (foreign.status, none.status) == (404, 404)
     assert foreign.body["errors"][0]["detail"] == none.body["errors"][0]["detail"]
+
+
+async def test_what_takes_too_long_is_answered_later(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server ends the statement, and the connection serves on."""
+    club = await draft(api)
+    with monkeypatch.context() as patience:
+        patience.setattr(rehearsing_store, "SETTINGS", "set local statement_timeout = '1ms'")
+        answer = await simulate(api, club)
+    assert (answer.status, answer.codes, answer.headers["Retry-After"]) == (503, ["Unavailable"], "60"), answer.text
+    assert (await simulate(api, club)).status == 200
+
+
+async def test_only_so_many_are_rehearsed_at_once(api: Api) -> None:
+    """Whoever comes then is sent away at once, and keeps no connection waiting."""
+    club = await draft(api)
+    answers = await asyncio.gather(*(simulate(api, club) for _ in range(12)))
+    statuses = {answer.status for answer in answers}
+    assert statuses <= {200, 503} and 200 in statuses
+    assert all(answer.headers["Retry-After"] == "5" for answer in answers if answer.status == 503)
+    assert (await simulate(api, club)).status == 200
 
 
 async def test_rehearsing_needs_the_scope_of_writing(api: Api, runtime: Runtime) -> None:

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 import tallystick.thresholds.store as store
 from tallystick import thresholds
@@ -161,3 +164,18 @@ async def test_the_version_in_force_is_the_one_that_others_read(api: Api, runtim
     await turn(api, str(threshold_id), "pause")
     async with runtime.reading(api.tenant) as work:
         assert await thresholds.live(work, [threshold_id]) == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ({"metric": "items"}, "/data/attributes/metric"),
+        ({"window": {"kind": "rolling", "days": 7}}, "/data/attributes/window"),
+    ],
+)
+async def test_a_published_rule_counts_the_same_thing_for_ever(api: Api, changed: dict[str, Any], place: str) -> None:
+    threshold_id = await draft(api)
+    assert (await change(api, threshold_id, **changed)).status == 200, "a draft may change altogether"
+    published = await rule(api)
+    refused = await change(api, published, **changed)
+    assert (refused.status, refused.pointers) == (400, [place])

@@ -163,13 +163,26 @@ create table threshold_spent (
     primary key (tenant_id, threshold_id, scope, scope_id, period_start)
 ) with (fillfactor = 70);
 
+-- What was told of customers who return often: at a merchant, once in a window, numbered through for each customer. Only numbers are kept.
+create table return_signals (
+    tenant_id uuid not null,
+    customer_id uuid not null,
+    sequence integer not null check (sequence > 0),
+    merchant_id uuid not null,
+    returns integer not null check (returns > 0),
+    window_days integer not null,
+    told_at timestamptz not null,
+    until_at timestamptz not null,
+    primary key (tenant_id, customer_id, sequence)
+);
+
 do $$
 declare
     guarded text;
 begin
     foreach guarded in array array[
         'thresholds', 'threshold_versions', 'threshold_intervals', 'threshold_progress', 'threshold_marks', 'threshold_outcomes',
-        'threshold_spent'
+        'threshold_spent', 'return_signals'
     ] loop
         execute format('alter table %I enable row level security', guarded);
         execute format('alter table %I force row level security', guarded);
@@ -182,11 +195,11 @@ begin
 end
 $$;
 grant select, insert on thresholds, threshold_versions, threshold_intervals, threshold_progress, threshold_marks, threshold_outcomes,
-threshold_spent to tallystick_app;
+threshold_spent, return_signals to tallystick_app;
 grant update on thresholds, threshold_intervals, threshold_progress, threshold_marks, threshold_outcomes, threshold_spent to tallystick_app;
 -- A published version stays as it was: only a draft is written again, and that as a whole.
 grant update, delete on threshold_versions to tallystick_app;
 grant select on thresholds, threshold_versions, threshold_intervals, threshold_progress, threshold_marks, threshold_outcomes,
-threshold_spent to tallystick_auditor;
+threshold_spent, return_signals to tallystick_auditor;
 
 -- migrate: rollback

@@ -7,8 +7,9 @@ set local lock_timeout = '2s';
 set local statement_timeout = '60s';
 
 -- class: tenant
--- A file and how far its reading is. `lines_done` is what was carried out, in order; whoever resumes goes on behind it. `digest` is
--- of the whole file.
+-- A file and how far its reading is: `bytes_done` and `lines_done` are behind the last line that was carried out, and whoever resumes
+-- goes on there. `header` are the columns of its first line. What waits to be reconciled is released chunk by chunk, behind
+-- `release_after`. `due_at` is in real time.
 create table imports (
     tenant_id uuid not null,
     id uuid not null,
@@ -17,20 +18,29 @@ create table imports (
     merchant_id uuid not null,
     request_id uuid not null,
     kind text not null check (kind in ('transaction', 'visit', 'order')),
-    format text not null check (format in ('csv', 'ndjson', 'parquet')),
+    format text not null check (format in ('csv', 'ndjson')),
     columns json not null,
-    status text not null check (status in ('uploading', 'accepted', 'running', 'completed', 'failed')),
+    delimiter text not null,
+    currency char(3),
+    tell_progress boolean not null,
+    status text not null check (status in ('uploading', 'accepted', 'running', 'completed', 'failed', 'cancelled')),
     attribution text check (attribution in ('immediate', 'reconciled')),
-    release_at timestamptz,
     released_at timestamptz,
+    rejecting boolean not null default false,
+    release_after uuid,
+    parts integer not null default 0,
     byte_count bigint not null default 0,
     digest bytea,
+    bytes_done bigint not null default 0,
     lines_done bigint not null default 0,
+    header json,
     accepted bigint not null default 0,
     duplicates bigint not null default 0,
     rejected bigint not null default 0,
     detail text,
     due_at timestamptz,
+    started_at timestamptz,
+    finished_at timestamptz,
     version integer not null default 1,
     created_at timestamptz not null,
     updated_at timestamptz not null,
@@ -44,6 +54,8 @@ create table import_parts (
     tenant_id uuid not null,
     import_id uuid not null,
     part integer not null check (part > 0),
+    byte_count integer not null check (byte_count > 0),
+    digest bytea not null,
     content bytea not null,
     primary key (tenant_id, import_id, part)
 );

@@ -1,0 +1,133 @@
+"""An import on the wire."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from tallystick import events
+from tallystick.base import clock, jsonapi
+from tallystick.base.routes import Resource
+from tallystick.imports.model import Format, Import, Status
+
+
+class ImportAttributes(msgspec.Struct, rename="camel", gc=False):
+    """A file of activity, and how far its reading is. `percent` is of its bytes."""
+
+    merchant_id: str
+    kind: Literal["transaction", "visit", "order"]
+    format: Format
+    columns: dict[str, str]
+    status: Status
+    attribution: Literal["immediate", "reconciled"] | None
+    tell_progress: bool
+    byte_count: int
+    lines_done: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    percent: int
+    detail: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    released_at: str | None
+
+
+class RejectionAttributes(msgspec.Struct, rename="camel", gc=False):
+    """A line that was not taken, by its number in the file, and why."""
+
+    line: int
+    code: str
+    detail: str
+    text: str
+
+
+IMPORT: Final = Resource(
+    "Import",
+    "/api/v1/imports",
+    ImportAttributes,
+    {
+        "merchantId": "0199d3c0-61aa-7b09-8c1e-5f0b7d2e4a31",
+        "kind": "transaction",
+        "format": "csv",
+        "columns": {"sourceId": "receipt", "occurredAt": "date"},
+        "status": "running",
+        "attribution": None,
+        "tellProgress": False,
+        "byteCount": 104857600,
+        "linesDone": 481000,
+        "accepted": 480112,
+        "duplicates": 800,
+        "rejected": 87,
+        "percent": 48,
+        "detail": None,
+        "createdAt": "2026-06-17T12:00:00.000Z",
+        "startedAt": "2026-06-17T12:00:04.000Z",
+        "finishedAt": None,
+        "releasedAt": None,
+    },
+)
+IMPORT_EVENT: Final = IMPORT
+"""Nothing of it is personal, so that events hold the same."""
+
+REJECTION: Final = Resource(
+    "ImportRejection",
+    "/api/v1/imports/{id}/rejections",
+    RejectionAttributes,
+    {
+        "line": 118,
+        "code": "InvalidRequest",
+        "detail": "amount is a whole number of minor units",
+        "text": "r-118,2026-06-17,12.50",
+    },
+)
+
+
+def shown(found: Import) -> bytes:
+    """An import as a resource object."""
+    rendered = [
+        None if at is None else clock.render(at) for at in (found.started_at, found.finished_at, found.released_at)
+    ]
+    return jsonapi.resource(
+        IMPORT,
+        found.id,
+        ImportAttributes(
+            merchant_id=str(found.merchant_id),
+            kind=found.kind,
+            format=found.format,
+            columns=dict(found.columns),
+            status=found.status,
+            attribution=found.attribution,
+            tell_progress=found.tell_progress,
+            byte_count=found.byte_count,
+            lines_done=found.lines_done,
+            accepted=found.accepted,
+            duplicates=found.duplicates,
+            rejected=found.rejected,
+            percent=found.bytes_done * 100 // found.byte_count if found.byte_count else 0,
+            detail=found.detail,
+            created_at=clock.render(found.created_at),
+            started_at=rendered[0],
+            finished_at=rendered[1],
+            released_at=rendered[2],
+        ),
+    )
+
+
+def document(found: Import) -> bytes:
+    """The same as a document."""
+    return jsonapi.document(shown(found))
+
+
+def event(topic: str, found: Import) -> events.Event:
+    """What became of a file; told once."""
+    return events.Event(
+        topic=topic,
+        subject_type="Import",
+        subject_id=found.id,
+        sequence=1,
+        document=shown(found),
+        partner_id=found.partner_id,
+        merchant_id=found.merchant_id,
+        request_id=found.request_id,
+    )
