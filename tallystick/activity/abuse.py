@@ -38,10 +38,20 @@ often as materialized (
     join activity_terms as t on t.tenant_id = $1 and t.merchant_id = c.merchant_id and t.return_count_signal is not null
     cross join lateral (
         select count(*)::integer as returns
-        from activities as p
-        join activities as b on b.tenant_id = $1 and b.linked_id = p.id
-        where p.tenant_id = $1 and p.customer_id = c.customer_id and p.merchant_id = c.merchant_id
-            and (p.returned_amount > 0 or p.returned_units > 0 or p.voided) and b.attribution <> 'rejected'
+        from (
+            select held.id, held.merchant_id
+            from activities as held
+            where held.tenant_id = $1 and held.customer_id = c.customer_id
+                and (held.returned_amount > 0 or held.returned_units > 0 or held.voided)
+            offset 0  -- a fence: found by customer, whatever the statistics of a young table say
+        ) as p
+        cross join lateral (
+            select held.attribution, held.occurred_at
+            from activities as held
+            where held.tenant_id = $1 and held.linked_id = p.id
+            offset 0  -- a fence, as above
+        ) as b
+        where p.merchant_id = c.merchant_id and b.attribution <> 'rejected'
             and b.occurred_at > $3::timestamptz - make_interval(days => t.return_window_days)
     ) as r
     where r.returns >= t.return_count_signal and not exists (

@@ -37,46 +37,50 @@ create or replace function threshold_lines(_tenant_id uuid, _threshold_id uuid, 
 )
 language sql stable
 as $$
-    select a.id, a.partner_id, a.kind, a.source_id, a.occurred_at, a.received_at, i.number,
-        threshold_window(v.window_kind, v.window_period, v.time_zone, a.occurred_at), r.reason,
+    select (h.a).id, (h.a).partner_id, (h.a).kind, (h.a).source_id, (h.a).occurred_at, (h.a).received_at, i.number,
+        threshold_window(v.window_kind, v.window_period, v.time_zone, (h.a).occurred_at), r.reason,
         case
             when r.reason in ('counted', 'pending')
-                then threshold_worth(v, a, threshold_share(v, a), a.returned_amount, a.returned_units)
+                then threshold_worth(v, h.a, threshold_share(v, h.a), (h.a).returned_amount, (h.a).returned_units)
             else 0
         end
     from thresholds as t
-    join activities as a
-        on a.tenant_id = _tenant_id and a.customer_id = _customer_id and a.merchant_id = t.merchant_id
-        and a.type in ('Purchase', 'Visit', 'Order')
-    left join locations as l on l.tenant_id = _tenant_id and l.id = a.location_id
+    cross join lateral (
+        select held as a
+        from activities as held
+        where held.tenant_id = _tenant_id and held.customer_id = _customer_id
+        offset 0  -- a fence: found by customer, whatever the statistics of a young table say
+    ) as h
+    left join locations as l on l.tenant_id = _tenant_id and l.id = (h.a).location_id
     left join threshold_intervals as i
-        on i.tenant_id = _tenant_id and i.threshold_id = t.id and i.from_at <= a.occurred_at
-        and (i.until_at is null or i.until_at > a.occurred_at)
+        on i.tenant_id = _tenant_id and i.threshold_id = t.id and i.from_at <= (h.a).occurred_at
+        and (i.until_at is null or i.until_at > (h.a).occurred_at)
     left join threshold_versions as v
         on v.tenant_id = _tenant_id and v.threshold_id = t.id and v.number = i.number
     cross join lateral (
         select case
             when i.number is null then 'notInForce'
-            when a.voided then 'voided'
-            when a.attribution = 'rejected' then 'rejected'
-            else threshold_reason(v, a, l.time_zone, l.groups)
+            when (h.a).voided then 'voided'
+            when (h.a).attribution = 'rejected' then 'rejected'
+            else threshold_reason(v, h.a, l.time_zone, l.groups)
         end as found
     ) as f
     cross join lateral (
         select case
             when f.found <> 'counted' then f.found
-            when threshold_window(v.window_kind, v.window_period, v.time_zone, a.occurred_at)
+            when threshold_window(v.window_kind, v.window_period, v.time_zone, (h.a).occurred_at)
                 <> threshold_window(v.window_kind, v.window_period, v.time_zone, _at) then 'window'
             when v.window_kind = 'rolling' and (
-                (a.occurred_at at time zone coalesce(l.time_zone, v.time_zone))::date
+                ((h.a).occurred_at at time zone coalesce(l.time_zone, v.time_zone))::date
                 <= (_at at time zone v.time_zone)::date - v.window_days
-                or (a.occurred_at at time zone coalesce(l.time_zone, v.time_zone))::date > (_at at time zone v.time_zone)::date
+                or ((h.a).occurred_at at time zone coalesce(l.time_zone, v.time_zone))::date > (_at at time zone v.time_zone)::date
             ) then 'window'
-            when a.attribution = 'pending' then 'pending'
+            when (h.a).attribution = 'pending' then 'pending'
             else 'counted'
         end as reason
     ) as r
-    where t.tenant_id = _tenant_id and t.id = _threshold_id
+    where t.tenant_id = _tenant_id and t.id = _threshold_id and (h.a).merchant_id = t.merchant_id
+        and (h.a).type in ('Purchase', 'Visit', 'Order')
 $$;
 
 -- What a version would have given, had it been in force through all of a stretch of time: by day (of the version's time zone; in a

@@ -43,11 +43,9 @@ async def test_a_change_of_a_published_rule_is_a_draft_beside_it(api: Api) -> No
     assert (changed["steps"][0]["target"], changed["refundPolicy"]) == (5, "full")
     assert (changed["draft"]["version"], changed["draft"]["steps"][0]["target"]) == (2, 9)
     assert changed["draft"]["refundPolicy"] == "none"
-    again = (
-        await change(api, threshold_id, window={"kind": "calendar", "period": "day"}, repeat="repeating")
-    ).attributes
+    again = (await change(api, threshold_id, repeat="repeating")).attributes
     assert (again["latestVersion"], again["draft"]["steps"][0]["target"]) == (2, 9)
-    assert again["draft"]["window"]["period"] == "day"
+    assert again["draft"]["repeat"] == "repeating"
     assert [each["version"] for each in await versions(api, threshold_id)] == [2, 1]
     assert (await versions(api, threshold_id))[1] == before
     assert again == await shown(api, threshold_id)
@@ -71,7 +69,7 @@ async def test_what_a_change_makes_of_a_rule_is_checked_as_a_whole(api: Api) -> 
     wrong = await change(api, threshold_id, window={"kind": "rolling", "days": 7}, metric="distinctLocations", name=" ")
     assert (wrong.status, set(wrong.pointers)) == (
         400,
-        {f"/data/attributes/{name}" for name in ("name", "repeat", "metric")},
+        {f"/data/attributes/{name}" for name in ("name", "repeat", "metric", "window")},
     )
     refused(await change(api, threshold_id), 400, "InvalidRequest", "/data/attributes")
     refused(await change(api, threshold_id, metric=None), 400, "InvalidRequest", "/data/attributes/metric")
