@@ -187,7 +187,11 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
     transaction, visit, order = resource.TRANSACTION, resource.VISIT, resource.ORDER
     return (
         _post(
-            partial(send_external_transactions, directory), "Send transactions", sent.TransactionAttributes, transaction, EXAMPLE
+            partial(send_external_transactions, directory),
+            "Send transactions",
+            sent.TransactionAttributes,
+            transaction,
+            EXAMPLE,
         ),
         *reading.routes("transaction"),
         _post(partial(send_visits, directory), "Send visits", sent.VisitAttributes, visit, VISIT_EXAMPLE),

@@ -28,6 +28,7 @@ REPLACED: Final = (
     "functions.sql",
     "issuing.sql",
     "spending.sql",
+    "worth.sql",
     "thresholds.sql",
     "rehearsing.sql",
     "activity.sql",

@@ -172,7 +172,10 @@ def _operation(name: str, route: Route, shapes: Shapes, errors: Errors) -> dict[
     if parameters:
         operation["parameters"] = parameters
     if route.raw is not None:
-        operation["requestBody"] = {"required": True, "content": {route.raw: {"schema": {"type": "string", "format": "binary"}}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {route.raw: {"schema": {"type": "string", "format": "binary"}}},
+        }
     if route.takes is not None:
         operation["requestBody"] = _request_body(name, route, shapes)
     many = {} if route.verdicts is None else {"200": _verdicts(route, shapes)}

@@ -171,7 +171,9 @@ class _Reader:
         body = operation.get("requestBody")
         sent = {} if body is None else body["content"].get(JSON_API, {})
         primary = self._resolved(sent.get("schema", {})).get("properties", {}).get("data", {})
-        data = self._resolved(next(iter(primary.get("oneOf", ())), primary)).get("properties", {})  # one, where many may come
+        data = self._resolved(next(iter(primary.get("oneOf", ())), primary)).get(
+            "properties", {}
+        )  # one, where many may come
         scopes = next((each["oauth2"] for each in operation["security"] if "oauth2" in each), [""])
         return Operation(
             id=operation["operationId"],

@@ -77,14 +77,20 @@ TOPICS = (
         "CardAlert",
     ),
     Topic("transaction.accepted", "A transaction, visit or order was accepted.", "Activity"),
-    Topic("transaction.rejected", "An activity that waited to be reconciled was rejected; it counts for nothing.", "Activity"),
+    Topic(
+        "transaction.rejected",
+        "An activity that waited to be reconciled was rejected; it counts for nothing.",
+        "Activity",
+    ),
     Topic("threshold.scheduled", "A version of a threshold rule comes into force at an instant to come.", "Threshold"),
     Topic("threshold.published", "A version of a threshold rule is in force.", "Threshold"),
     Topic("threshold.paused", "A threshold rule counts nothing until it is resumed.", "Threshold"),
     Topic("threshold.resumed", "A paused threshold rule counts again.", "Threshold"),
     Topic("threshold.completed", "A threshold rule ended for good.", "Threshold"),
     Topic("threshold.progress_updated", "A customer came nearer to a threshold.", "ThresholdProgress"),
-    Topic("threshold.milestone_reached", "A customer reached a step of a threshold, not its last.", "ThresholdProgress"),
+    Topic(
+        "threshold.milestone_reached", "A customer reached a step of a threshold, not its last.", "ThresholdProgress"
+    ),
     Topic("threshold.reached", "A customer reached a threshold.", "ThresholdProgress"),
     Topic("threshold.progress_reversed", "A return took a customer's progress back.", "ThresholdProgress"),
     Topic("threshold.reset", "A customer begins a new cycle of a threshold.", "ThresholdProgress"),

@@ -40,7 +40,9 @@ async def _withdraw(work: Work, command: Withdraw) -> Withdrawn:
     if card is None:
         return Withdrawn(0, whole=True)
     if card.replaced_by is not None:
-        await lock_accounts(work, (await store.lock(work, [card.replaced_by])).values(), codes=("merchant.sales",), funders=True)
+        await lock_accounts(
+            work, (await store.lock(work, [card.replaced_by])).values(), codes=("merchant.sales",), funders=True
+        )
         return await _withdraw(work, Withdraw(command.asked, card.replaced_by))
     stands = await standing(work, card)
     if stands.status not in ("pending", "active", "frozen", "depleted"):

@@ -169,7 +169,9 @@ def _apply(work: Work, given: Sequence[_Given]) -> None:
     ledger.post_foreseen(work, [_journal(made) for made in given], opening=[_account(made) for made in given])
     for made in given:
         events.record(work, _event(made))
-        if made.command.batch_id is None and not made.command.behind:  # a batch's lines stand behind the request that brought it
+        if (
+            made.command.batch_id is None and not made.command.behind
+        ):  # a batch's lines stand behind the request that brought it
             audit.note(work, made.command.asked, status=200, resource_id=made.reward.id)
 
 

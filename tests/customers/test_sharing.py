@@ -1,6 +1,7 @@
 """What a partner may send of a user, and the payment cards it knows them by."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -24,7 +25,7 @@ async def test_what_a_user_permits_is_recorded_and_withdrawn(api: Api, runtime: 
     assert (await api.get(f"users/{user}/sharing")).data == left.data
     assert api.partner_id is not None
     async with runtime.reading(api.tenant) as work:
-        known = [ids.parse(user)]
+        known = [UUID(user)]
         assert await customers.permitted(work, api.partner_id, "visits", known) == set(known)
         assert await customers.permitted(work, api.partner_id, "transactions", known) == set()
         assert await customers.permitted(work, ids.new(), "visits", known) == set()

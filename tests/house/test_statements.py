@@ -93,7 +93,10 @@ def test_every_table_has_one_room_and_one_class() -> None:
     assert len(TENANT_TABLES) >= 18
 
 
-@pytest.mark.parametrize("file", ["functions.sql", "issuing.sql", "spending.sql", "thresholds.sql", "activity.sql"])
+@pytest.mark.parametrize(
+    "file",
+    ["functions.sql", "issuing.sql", "spending.sql", "worth.sql", "thresholds.sql", "rehearsing.sql", "activity.sql"],
+)
 def test_functions_take_their_tenant_first_and_their_statements_name_it(file: str) -> None:
     text = (DATABASE / file).read_text(encoding="utf-8")
     assert _function_faults(text) == []

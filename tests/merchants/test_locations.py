@@ -33,7 +33,11 @@ async def test_a_place_is_found_by_its_id_its_external_id_and_its_groups(api: Ap
 async def test_an_external_id_is_one_places_of_the_merchant(api: Api) -> None:
     one, _ = await place(api, externalId="a"), await place(api, externalId="b")
     again = await api.post("locations", document_of("Location", name="Twin", externalId="a"))
-    assert (again.status, again.codes, again.pointers) == (409, ["LocationExternalIdTaken"], ["/data/attributes/externalId"])
+    assert (again.status, again.codes, again.pointers) == (
+        409,
+        ["LocationExternalIdTaken"],
+        ["/data/attributes/externalId"],
+    )
     moved = await api.patch(f"locations/{one['id']}", document_of("Location", externalId="b"))
     assert (moved.status, moved.codes) == (409, ["LocationExternalIdTaken"])
     kept = await api.patch(f"locations/{one['id']}", document_of("Location", externalId="a", name="Pier"))
@@ -86,8 +90,17 @@ async def test_a_place_of_another_merchant_or_programme_is_not_there(api: Api, r
 async def test_what_takes_activity_is_a_setting_of_the_merchant(api: Api) -> None:
     path = f"merchants/{api.merchant_id}/configuration"
     before = (await api.get(path)).attributes
-    assert (before["activityAttribution"], before["activityUnknownDays"], before["returnCountSignal"]) == ("immediate", 30, None)
-    sent = {"activityAttribution": "reconciled", "activityReleaseDays": 14, "returnCountSignal": 3, "returnWindowDays": 60}
+    assert (before["activityAttribution"], before["activityUnknownDays"], before["returnCountSignal"]) == (
+        "immediate",
+        30,
+        None,
+    )
+    sent = {
+        "activityAttribution": "reconciled",
+        "activityReleaseDays": 14,
+        "returnCountSignal": 3,
+        "returnWindowDays": 60,
+    }
     answer = await api.patch(path, document_of("MerchantConfiguration", **sent))
     assert answer.status == 200, answer.text
     assert {name: answer.attributes[name] for name in sent} == sent
