@@ -85,12 +85,15 @@ async def settle(
     taken = [each for move in crossed for each in _undeserved(move, ground)]
     fresh = [each for move in crossed for each in _deserved(work, move, ground)]
     ground.spent = Spent(await store.lock_spent(work, _bounds(ground, [*taken, *fresh])))
+    if taken and fresh:
+        await giving.lock_people(work, {each.customer_id for each in (*taken, *fresh)})
     returned = await _take_back(work, ground, taken)
     given = await give(work, ground, fresh)
     await store.change(work, returned)
     await store.insert(work, given)
     await store.spend(work, {bound: ground.spent.of[bound] for bound in ground.spent.changed})
-    await thresholds.settled(work, [_reached(ground, move, returned) for move in crossed])
+    store.hasten(work, [_place(each) for each in moved], [each.id for each in given])
+    await thresholds.settled(work, [_reached(ground, move) for move in crossed])
     told = moved if tell_progress else crossed
     partners = {threshold_id: rule.partner_id for threshold_id, rule in ground.rules.items()}
     topics = list(_topics(told, fresh, ground, tell_progress=tell_progress))
@@ -99,25 +102,59 @@ async def settle(
 
 
 async def give(work: Work, ground: Ground, wanted: Sequence[Outcome]) -> list[Outcome]:
-    """The outcomes as they came to be: given in whole or part, capped, or refused and to be tried again."""
-    awards: list[Award] = []
-    capped: dict[UUID, Outcome] = {}
+    """The outcomes as they came to be: given in whole or part, capped, or refused and to be tried again.
+
+    As if one came after the other. What caps and budgets leave only a part of comes last, since a refusal may leave more.
+    """
+    found = _within_bounds(ground, wanted)
+    whole = [each for each in wanted if found[each.id].amount == each.desired_amount]
+    short = [each for each in wanted if found[each.id].amount < each.desired_amount]
+    done = await _give(work, ground, [found[each.id] for each in whole])
+    if short:
+        if any(each.status == "refused" for each in done.values()):
+            for each in short:
+                _give_back(ground, found[each.id])
+            found |= _within_bounds(ground, short)
+        if done and any(found[each.id].amount for each in short):
+            await giving.write_now(work)
+        done |= await _give(work, ground, [found[each.id] for each in short])
+    return [done[outcome.id] for outcome in wanted]
+
+
+def _within_bounds(ground: Ground, wanted: Sequence[Outcome]) -> dict[UUID, Outcome]:
+    """Each outcome with what caps and budgets leave of it, which is taken from them; with 0 where that is nothing."""
+    found = {}
     for outcome in wanted:
         bounds = ground.bounds(outcome)
         amount = ground.spent.left(bounds, outcome.desired_amount)
-        if amount == 0:
-            capped[outcome.id] = replace(outcome, status="capped", amount=0, code="BudgetExhausted", due_at=None)
-            continue
-        ground.spent.take(bounds, amount)
-        version = ground.versions[outcome.threshold_id, outcome.number]
-        asked = ground.asked(work, outcome)
-        awards.append(Award(replace(outcome, amount=amount), version.rewards[outcome.step - 1], asked))
-    tried = await giving.give(work, awards)
-    for outcome in tried.values():
-        if outcome.status == "refused":
-            ground.spent.give_back(ground.bounds(outcome), outcome.amount, whole=True)
-    done = {each.id: _again(work, each) if each.status == "refused" else each for each in tried.values()} | capped
-    return [done[outcome.id] for outcome in wanted]
+        if amount:
+            ground.spent.take(bounds, amount)
+        found[outcome.id] = replace(outcome, amount=amount)
+    return found
+
+
+def _give_back(ground: Ground, outcome: Outcome) -> None:
+    if outcome.amount:
+        ground.spent.give_back(ground.bounds(outcome), outcome.amount, whole=True)
+
+
+async def _give(work: Work, ground: Ground, wanted: Sequence[Outcome]) -> dict[UUID, Outcome]:
+    """What became of outcomes whose amounts were taken from their bounds."""
+    awards = [
+        Award(each, ground.versions[each.threshold_id, each.number].rewards[each.step - 1], ground.asked(work, each))
+        for each in wanted
+        if each.amount
+    ]
+    done = {
+        each.id: replace(each, status="capped", code="BudgetExhausted", due_at=None)
+        for each in wanted
+        if not each.amount
+    }
+    for each in (await giving.give(work, awards)).values():
+        if each.status == "refused":
+            _give_back(ground, each)
+        done[each.id] = _again(work, each) if each.status == "refused" else each
+    return done
 
 
 async def _ground(work: Work, crossed: Sequence[Moved], told: Sequence[Moved]) -> Ground:
@@ -129,7 +166,11 @@ async def _ground(work: Work, crossed: Sequence[Moved], told: Sequence[Moved]) -
         return Ground(rules, {}, {}, {}, {})
     live = await thresholds.live(work, list({each.threshold_id for each in crossed}))
     latest = await store.latest(
-        work, [(_place(each), each.current, _cycle(live.get(each.threshold_id), each)) for each in crossed]
+        work,
+        [
+            (_place(each), min(each.current, each.reached), _cycle(live.get(each.threshold_id), each))
+            for each in crossed
+        ],
     )
     wanted = {(each.threshold_id, each.number) for of_place in latest.values() for each in of_place}
     versions = {(version.threshold_id, version.number): version for version in live.values()}
@@ -156,12 +197,14 @@ def _undeserved(moved: Moved, ground: Ground) -> Iterator[Outcome]:
 def _deserved(work: Work, moved: Moved, ground: Ground) -> Iterator[Outcome]:
     """The steps that are reached since now, as outcomes that are still to be."""
     version = ground.live.get(moved.threshold_id)
-    if version is None or moved.current < moved.reached:
+    if version is None:
         return
     before = {(each.cycle, each.step): each for each in ground.latest.get(_place(moved), ())}
+    kept = max((each.needs for each in before.values() if each.status == "kept"), default=0)
     for cycle, step, needs in islice(version.deserved(moved.current, moved.reached), STEPS_MAX):
         earlier = before.get((cycle, step))
-        if earlier is not None and earlier.stands:
+        # The progress to what a customer keeps was rewarded once: on the way there again only what was taken back is given.
+        if earlier.stands if earlier is not None else needs <= kept:
             continue
         reward = version.rewards[step - 1]
         yield Outcome(
@@ -223,15 +266,12 @@ def _again(work: Work, outcome: Outcome) -> Outcome:
     return replace(outcome, amount=0, due_at=None if age > AGAIN_UNTIL else due, updated_at=work.now)
 
 
-def _reached(ground: Ground, moved: Moved, returned: Sequence[Outcome]) -> tuple[UUID, UUID, datetime, int]:
-    """Up to which need the steps of a place are settled now: each that it deserves, and what a customer keeps beyond."""
-    version, place = ground.live.get(moved.threshold_id), _place(moved)
-    after = min(moved.reached, moved.current)
-    if version is not None and moved.current >= moved.reached:
+def _reached(ground: Ground, moved: Moved) -> tuple[UUID, UUID, datetime, int]:
+    """Up to which need the steps of a place are settled now: each that it deserves."""
+    version, after = ground.live.get(moved.threshold_id), min(moved.reached, moved.current)
+    if version is not None:
         after = max((needs for _, _, needs in islice(version.deserved(moved.current, after), STEPS_MAX)), default=after)
-    changed = {each.id: each for each in returned}
-    standing = (changed.get(each.id, each) for each in ground.latest.get(place, ()))
-    return (*place, max([after, *(each.needs for each in standing if each.status == "kept")]))
+    return (*_place(moved), after)
 
 
 def _topics(

@@ -1,6 +1,6 @@
 """Give what a step gives, and take it back: wallet credits through rewards, and gift cards."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
@@ -9,11 +9,13 @@ from tallystick import customers, rewards
 from tallystick.activity.outcome_store import Outcome
 from tallystick.base.errors import Refusal
 from tallystick.base.work import Asked, Work
+from tallystick.customers import recipients
 from tallystick.giftcards import issuing as cards
 from tallystick.giftcards import withdrawing
 from tallystick.giftcards.deciding import Terms
 from tallystick.giftcards.issuing import IssueCard
 from tallystick.giftcards.sent import DeliveryWish, Letter
+from tallystick.governance import quotas
 from tallystick.rewards import IssueReward
 from tallystick.thresholds.model import StepReward
 
@@ -47,7 +49,10 @@ class Withdrawal:
 
 
 async def give(work: Work, awards: Sequence[Award]) -> dict[UUID, Outcome]:
-    """What became of each award, by its outcome: given, or refused with the refusal's code."""
+    """What became of each award, by its outcome: given, or refused with the refusal's code.
+
+    Who gives again in the same work calls `write_now` between.
+    """
     if not awards:
         return {}
     phones = await customers.phones_of(work, list({each.outcome.customer_id for each in awards}))
@@ -64,10 +69,25 @@ async def give(work: Work, awards: Sequence[Award]) -> dict[UUID, Outcome]:
         for each, came in zip(credits_, await rewards.issue(work, commands, operation=OPERATION), strict=True):
             found[each.outcome.id] = _concluded(each, came if isinstance(came, Refusal) else came.reward_id)
     if given:
+        if credits_:
+            await write_now(work)
         wishes = [_card(each, phones[each.outcome.customer_id]) for each in given]
         for each, made in zip(given, await cards.issue(work, wishes, operation=OPERATION), strict=True):
             found[each.outcome.id] = _concluded(each, made if isinstance(made, Refusal) else made.card_id)
     return found
+
+
+async def lock_people(work: Work, customer_ids: Collection[UUID]) -> None:
+    """Everybody's rows at once, in the one order, where a work takes back from some and gives to others."""
+    await recipients.lock(work, list((await customers.phones_of(work, list(customer_ids))).values()))
+
+
+async def write_now(work: Work) -> None:
+    """What was given is written only at the end of the work, and its quotas are counted there: now, if more is to be decided on."""
+    await quotas.write(work)
+    work.counted.clear()
+    await work.finish()
+    work.later.clear()
 
 
 async def take_back(work: Work, withdrawals: Sequence[Withdrawal]) -> dict[UUID, tuple[int, bool]]:
@@ -93,7 +113,8 @@ async def take_back(work: Work, withdrawals: Sequence[Withdrawal]) -> dict[UUID,
             if each.outcome.gift_card_id is not None
         ]
         for each, gone in zip(given, await withdrawing.withdraw(work, wanted_cards), strict=True):
-            came[each.outcome.id] = (gone.returned, gone.whole)
+            # What somebody put on the card besides is taken back with it, and was not given for the step.
+            came[each.outcome.id] = (min(gone.returned, each.outcome.amount), gone.whole)
     return came
 
 

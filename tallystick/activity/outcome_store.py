@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from tallystick.base.db import Step
 from tallystick.base.work import Work
 from tallystick.thresholds.model import RewardType
 
@@ -17,15 +18,16 @@ COLUMNS: Final = """o.id, o.threshold_id, o.customer_id, o.window_start, o.cycle
     o.currency, o.location_id,
     o.activity_id, o.request_id, o.code, o.due_at, o.created_at, o.updated_at"""
 
-# The latest of each step of these places, as far as it may matter: what needs more than there is now, and the cycles to be given.
+# The latest of each step of these places, as far as it may matter: what needs more than was settled, or than there is now, and the
+# cycles to be given.
 LATEST: Final = f"""
 select distinct on (o.threshold_id, o.customer_id, o.window_start, o.cycle, o.step) {COLUMNS}
 from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[], $6::integer[]) as place (
-    threshold_id, customer_id, window_start, current, cycle
+    threshold_id, customer_id, window_start, settled, cycle
 )
 join threshold_outcomes as o
     on o.tenant_id = $1 and o.threshold_id = place.threshold_id and o.customer_id = place.customer_id
-    and o.window_start = place.window_start and o.threshold_id = any($2) and (o.needs > place.current or o.cycle >= place.cycle)
+    and o.window_start = place.window_start and o.threshold_id = any($2) and (o.needs > place.settled or o.cycle >= place.cycle)
 order by o.threshold_id, o.customer_id, o.window_start, o.cycle, o.step, o.generation desc
 """
 
@@ -66,6 +68,16 @@ from unnest(
     $10::timestamptz[]
 ) as c (id, status, reward_id, gift_card_id, amount, returned_amount, code, due_at, updated_at)
 where o.tenant_id = $1 and o.id = c.id and o.id = any($2)
+"""
+
+# Whoever moves again is tried again soon, also where trying had been given up.
+HASTEN: Final = """
+update threshold_outcomes as o
+set due_at = $2
+from unnest($3::uuid[], $4::uuid[], $5::timestamptz[]) as place (threshold_id, customer_id, window_start)
+where o.tenant_id = $1 and o.threshold_id = place.threshold_id and o.customer_id = place.customer_id
+    and o.window_start = place.window_start and o.threshold_id = any($3) and o.customer_id = any($4)
+    and o.status = 'refused' and o.id <> all($6::uuid[]) and (o.due_at is null or o.due_at > $2)
 """
 
 DUE: Final = f"""
@@ -160,12 +172,12 @@ class Outcome:
 async def latest(
     work: Work, wanted: Sequence[tuple[tuple[UUID, UUID, datetime], int, int]]
 ) -> dict[tuple[UUID, UUID, datetime], list[Outcome]]:
-    """The latest outcomes of places that need more than `current`, or are of a cycle from so many on: (place, current, cycle)."""
+    """The latest outcomes of places that need more than what is settled, or are of a cycle from so many on: place, need, cycle."""
     rows = await work.db.rows(
         LATEST,
         work.tenant.id,
         *([place[n] for place, _, _ in wanted] for n in range(3)),
-        [current for _, current, _ in wanted],
+        [settled for _, settled, _ in wanted],
         [cycle for _, _, cycle in wanted],
     )
     found: dict[tuple[UUID, UUID, datetime], list[Outcome]] = {}
@@ -199,6 +211,13 @@ async def change(work: Work, outcomes: Sequence[Outcome]) -> None:
         )
         columns = ([getattr(each, name) for each in outcomes] for name in names)
         await work.db.run(CHANGE, work.tenant.id, *columns)
+
+
+def hasten(work: Work, places: Sequence[tuple[UUID, UUID, datetime]], but: Sequence[UUID]) -> None:
+    """What was refused at these places is due from the end of the work on, but for these. Their rows of progress are locked."""
+    if places:
+        step = Step(((f"outcomes_hastened_{len(work.later)}", HASTEN),))
+        work.defer(step, work.tenant.id, work.now, *([place[n] for place in places] for n in range(3)), but)
 
 
 async def due(work: Work, limit: int) -> list[Outcome]:

@@ -100,6 +100,13 @@ where tenant_id = $1 and card_id = $2
 order by sequence desc
 offset $3 limit $4
 """
+SPENT = """
+select card_id, -sum(amount)::bigint
+from gift_card_activities
+where tenant_id = $1 and card_id = any($2::uuid[]) and kind in ('redeem', 'refund', 'transfer', 'cash_out')
+group by card_id
+"""
+
 COUNT_ACTIVITIES: Final = "select count(*) from gift_card_activities where tenant_id = $1 and card_id = $2"
 
 
@@ -250,6 +257,11 @@ async def activities(work: Work, card_id: UUID, offset: int, limit: int) -> tupl
     total: int = await work.db.value(COUNT_ACTIVITIES, work.tenant.id, card_id)
     rows = await work.db.rows(ACTIVITIES, work.tenant.id, card_id, offset, limit) if offset < total else []
     return [Activity(*row) for row in rows], total
+
+
+async def spent(work: Work, card_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """What holders made of cards, in payments or otherwise, less what payments gave back; cards that never moved so are absent."""
+    return {row[0]: row[1] for row in await work.db.rows(SPENT, work.tenant.id, card_ids)}
 
 
 def _changed(cards: Sequence[GiftCard]) -> tuple[Sequence[object], ...]:

@@ -1,15 +1,22 @@
 """Take back gift cards that were given for something that is deserved no more: what is unspent returns to who paid for it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 import tallystick.giftcards.store as store
+from tallystick import ledger
 from tallystick.base.work import Asked, Work
 from tallystick.giftcards import activities
 from tallystick.giftcards.activities import Change, moved_on
-from tallystick.giftcards.lives import lock_accounts, post, standing
-from tallystick.ledger import Transfer, house_account
+from tallystick.giftcards.lives import journal_of, lock_accounts
+from tallystick.giftcards.model import GiftCard
+from tallystick.ledger import Journal, Lot, Transfer, house_account
+from tallystick.ledger.lots import burn_order
+
+REASON: Final = "purchase_refunded"
+LIVING: Final = frozenset({"pending", "active", "frozen", "depleted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,47 +29,81 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """How many minor units came back, and whether the card is at its end. What payments hold stays until they end."""
+    """How many minor units came back, and whether nothing of it is left with its holder, nor was ever spent.
+
+    What payments hold stays until they end.
+    """
 
     returned: int
     whole: bool
 
 
 async def withdraw(work: Work, commands: Sequence[Withdraw]) -> list[Withdrawn]:
-    """Empty each card, and cancel it unless payments hold something of it; what was spent stays spent."""
-    cards = await store.lock(work, list({command.card_id for command in commands})) if commands else {}
-    await lock_accounts(work, cards.values(), codes=("merchant.sales",), funders=True)
-    return [await _withdraw(work, command) for command in commands]
+    """Empty these cards, each named once, or those that replaced them, and cancel them unless payments hold something of them.
 
-
-async def _withdraw(work: Work, command: Withdraw) -> Withdrawn:
-    card = (await store.by_ids(work, [command.card_id])).get(command.card_id)
-    if card is None:
-        return Withdrawn(0, whole=True)
-    if card.replaced_by is not None:
-        await lock_accounts(
-            work, (await store.lock(work, [card.replaced_by])).values(), codes=("merchant.sales",), funders=True
-        )
-        return await _withdraw(work, Withdraw(command.asked, card.replaced_by))
-    stands = await standing(work, card)
-    if stands.status not in ("pending", "active", "frozen", "depleted"):
-        return Withdrawn(0, whole=True)
+    What was spent stays spent. A card that has ended gives nothing any more.
+    """
+    chains = await _lock(work, [command.card_id for command in commands])
+    living = {card_id: chain[-1] for card_id, chain in chains.items()}
+    await lock_accounts(work, living.values(), codes=("merchant.sales",), funders=True)
+    lots = await _lots(work, living.values())
+    spent = await store.spent(work, [card.id for chain in chains.values() for card in chain]) if chains else {}
     changes: list[Change] = []
-    if stands.usable:
-        sales = house_account(card.merchant_id, "merchant.sales")
-        transfers = [Transfer(lot.id, lot.funder_id or sales, lot.available) for lot in stands.usable]
-        journal_id = await post(work, card, "card.refund_purchase", transfers)
-        card = moved_on(card, work.now)
-        taken = Change(
-            card, "gift_card.refunded", "refund_purchase", -stands.available, stands.held, stands.held,
-            reason="purchase_refunded", journal_id=journal_id, asked=command.asked,
-        )  # fmt: skip
-        changes.append(taken)
-    if not stands.held:
-        card = moved_on(card, work.now, status="cancelled", reason="purchase_refunded")
-        changes.append(
-            Change(card, "gift_card.cancelled", "cancel", 0, 0, reason="purchase_refunded", asked=command.asked)
-        )
-    if changes:
-        await activities.record(work, changes)
-    return Withdrawn(stands.available, whole=stands.available + stands.held == stands.card.initial_amount)
+    journals: list[Journal] = []
+    outcomes: list[Withdrawn] = []
+    for command in commands:
+        chain = chains.get(command.card_id, ())
+        used = sum(spent.get(card.id, 0) for card in chain)
+        card = chain[-1] if chain else None
+        if card is None or card.effective(work.now) not in LIVING:
+            outcomes.append(Withdrawn(0, whole=used == 0))
+            continue
+        mine = lots.get(card.id, [])
+        held = sum(lot.held for lot in mine)
+        usable = burn_order(mine, work.now)
+        available = sum(lot.available for lot in usable)
+        if usable:
+            journals.append(_journal(card, usable))
+            card = moved_on(card, work.now)
+            changes.append(_emptied(card, available, held, journals[-1].id, command.asked))
+        if not held:
+            card = moved_on(card, work.now, status="cancelled", reason=REASON)
+            changes.append(Change(card, "gift_card.cancelled", "cancel", 0, 0, reason=REASON, asked=command.asked))
+        outcomes.append(Withdrawn(available, whole=used == 0 and held == 0))
+    verdicts = await ledger.post(work, journals)
+    assert all(verdict == "posted" for verdict in verdicts), f"the books refused what was taken back: {verdicts}"
+    await activities.record(work, changes)
+    return outcomes
+
+
+async def _lock(work: Work, card_ids: Sequence[UUID]) -> dict[UUID, list[GiftCard]]:
+    """Each card with those that replaced it, one after the other, locked; unknown ids are absent."""
+    chains: dict[UUID, list[GiftCard]] = {}
+    wanted = {card_id: card_id for card_id in card_ids}
+    while wanted:
+        locked = await store.lock(work, list(set(wanted.values())))
+        found = {first: locked[card_id] for first, card_id in wanted.items() if card_id in locked}
+        for first, card in found.items():
+            chains.setdefault(first, []).append(card)
+        wanted = {first: card.replaced_by for first, card in found.items() if card.replaced_by is not None}
+    return chains
+
+
+async def _lots(work: Work, cards: Collection[GiftCard]) -> dict[UUID, list[Lot]]:
+    lots: dict[UUID, list[Lot]] = {}
+    for lot in await ledger.lots.of_parents(work, [card.id for card in cards]) if cards else ():
+        lots.setdefault(lot.parent_id, []).append(lot)
+    return lots
+
+
+def _journal(card: GiftCard, usable: Sequence[Lot]) -> Journal:
+    sales = house_account(card.merchant_id, "merchant.sales")
+    transfers = [Transfer(lot.id, lot.funder_id or sales, lot.available) for lot in usable]
+    return journal_of(card, "card.refund_purchase", transfers)
+
+
+def _emptied(card: GiftCard, available: int, held: int, journal_id: UUID, asked: Asked) -> Change:
+    return Change(
+        card, "gift_card.refunded", "refund_purchase", -available, held, held,
+        reason=REASON, journal_id=journal_id, asked=asked,
+    )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from datetime import timedelta
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,10 @@ from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, Refus
 from tallystick.base.idempotency import Answer, HouseSeal
 from tallystick.base.work import Asked, Work
 from tallystick.imports import resource
-from tallystick.imports.model import Format, Import, missing
+from tallystick.imports.model import KEPT_DAYS, Format, Import, missing
+
+FIRST: Final = UUID(int=0)
+"""Behind it what waits is released: before everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class CreateImport:
     columns: Mapping[str, str]
     delimiter: str
     currency: str | None
+    time_zone: str | None
     attribution: Literal["immediate", "reconciled"] | None
     tell_progress: bool
 
@@ -61,7 +66,7 @@ async def create(work: Work, commands: Sequence[CreateImport]) -> list[Answer | 
         fingerprint=lambda each: msgspec.json.encode(
             [
                 each.merchant_id, each.kind, each.format, each.columns, each.delimiter, each.currency, each.attribution,
-                each.tell_progress,
+                each.tell_progress, each.time_zone,
             ]
         ),
         seal=HouseSeal(),
@@ -112,6 +117,7 @@ async def _create(work: Work, command: CreateImport) -> Answer | Refusal:
         columns=command.columns,
         delimiter=command.delimiter,
         currency=command.currency,
+        time_zone=command.time_zone,
         tell_progress=command.tell_progress,
         status="uploading",
         attribution=command.attribution,
@@ -127,7 +133,7 @@ async def _create(work: Work, command: CreateImport) -> Answer | Refusal:
         duplicates=0,
         rejected=0,
         detail=None,
-        due_at=None,
+        due_at=work.real_now + timedelta(days=KEPT_DAYS),
         started_at=None,
         finished_at=None,
         version=1,
@@ -175,7 +181,9 @@ async def _end(work: Work, command: EndImport) -> Answer | Refusal:
         return InvalidState("What waited was released or rejected already.")
     rejecting = command.verb == "reject"
     return await _written(
-        work, command.asked, replace(found, rejecting=rejecting, released_at=work.now, due_at=work.real_now)
+        work,
+        command.asked,
+        replace(found, rejecting=rejecting, released_at=work.now, release_after=FIRST, due_at=work.real_now),
     )
 
 

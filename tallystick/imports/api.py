@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Final, Literal
 from uuid import UUID
+from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta
@@ -30,9 +31,13 @@ from tallystick.imports.actions import CreateImport, EndImport, StartImport
 from tallystick.imports.model import FIELDS, PART_BYTES, PARTS_MAX, Import, missing
 from tallystick.imports.running import line_place, part_place
 from tallystick.merchants import MerchantDirectory
+from tallystick.merchants.model import MACHINE_ZONES
 
 Field = Annotated[str, Meta(max_length=50)]
 Column = Annotated[str, Meta(min_length=1, max_length=255)]
+Zone = Annotated[
+    str, Meta(min_length=1, max_length=100, description="Of instants without an offset: a name of the IANA database.")
+]
 EXAMPLE: Final = {"kind": "transaction", "format": "csv", "columns": {"sourceId": "receipt", "occurredAt": "date"}}
 PAGE_OF_DOWNLOAD: Final = 1_000
 
@@ -50,6 +55,7 @@ class ImportToSend(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     columns: dict[Field, Column] = {}
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    time_zone: Zone | None = None
     attribution: Literal["immediate", "reconciled"] | None = None
     tell_progress: bool = False
 
@@ -74,12 +80,14 @@ async def create_import(directory: MerchantDirectory, call: Call) -> Reply:
     faults: list[Refusal] = [InvalidRequest(fields, source=attribute(f"columns/{field}")) for field in unknown]
     if sent.delimiter in '"\r\n' or not sent.delimiter.isascii():
         faults.append(InvalidRequest("A delimiter is one ASCII character, no quote.", source=attribute("delimiter")))
+    if sent.time_zone is not None and (sent.time_zone in MACHINE_ZONES or sent.time_zone not in available_timezones()):
+        faults.append(InvalidRequest("There is no such time zone.", source=attribute("timeZone")))
     merchant_id = await _merchant(directory, call, sent.merchant_id, faults)
     if merchant_id is None or faults:
         raise Refusals(faults)
     command = CreateImport(
-        call.asked, merchant_id, sent.kind, sent.format, sent.columns, sent.delimiter, sent.currency, sent.attribution,
-        sent.tell_progress,
+        call.asked, merchant_id, sent.kind, sent.format, sent.columns, sent.delimiter, sent.currency, sent.time_zone,
+        sent.attribution, sent.tell_progress,
     )  # fmt: skip
     return replied(await call.house.batcher.submit(actions.create, call.caller.tenant, command))
 
@@ -88,13 +96,13 @@ async def put_part(call: Call) -> Reply:
     """Send a part of the file: its bytes, at most 4 MiB of them. Parts are numbered from 1, and come in any order."""
     import_id, number = path_id(call, missing()), call.path["number"]
     content: bytes = call.attributes
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= PARTS_MAX:
+    if not number.isascii() or not number.isdigit() or len(number) > 6 or not 1 <= int(number) <= PARTS_MAX:
         raise NotFound(f"Parts are numbered from 1 to {PARTS_MAX}.")
     if not content or len(content) > PART_BYTES:
         raise InvalidRequest(f"A part is 1 to {PART_BYTES} bytes.")
     digest = hashlib.sha256(content).digest()
     async with call.house.runtime.work(call.caller.tenant) as work:
-        found = await store.by_id(work, import_id)
+        found = await store.hold(work, import_id)
         if found is None or not found.seen_by(call.caller) or found.partner_id != call.caller.partner_id:
             raise missing()
         if found.status != "uploading":

@@ -16,7 +16,7 @@ Status = Literal["uploading", "accepted", "running", "completed", "failed", "can
 PARTS_MAX: Final = 100_000
 PART_BYTES: Final = 4 * 1024 * 1024
 KEPT_DAYS: Final = 7
-"""For how long a file is kept behind its end."""
+"""For how long a file is kept behind its end, or waits for being started."""
 
 FIELDS: Final = (
     "sourceId",
@@ -55,12 +55,14 @@ class Import:
     columns: Mapping[str, str]
     delimiter: str
     currency: str | None
+    time_zone: str | None
     tell_progress: bool
     status: Status
     attribution: Literal["immediate", "reconciled"] | None
     released_at: datetime | None
     rejecting: bool
     release_after: UUID | None
+    """Behind it what waits is released, or rejected; None: nothing is to be, or all is done."""
     parts: int
     byte_count: int
     bytes_done: int

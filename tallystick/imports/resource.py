@@ -18,6 +18,8 @@ class ImportAttributes(msgspec.Struct, rename="camel", gc=False):
     format: Format
     columns: dict[str, str]
     status: Status
+    currency: str | None
+    time_zone: str | None
     attribution: Literal["immediate", "reconciled"] | None
     tell_progress: bool
     byte_count: int
@@ -52,6 +54,8 @@ IMPORT: Final = Resource(
         "format": "csv",
         "columns": {"sourceId": "receipt", "occurredAt": "date"},
         "status": "running",
+        "currency": None,
+        "timeZone": "America/New_York",
         "attribution": None,
         "tellProgress": False,
         "byteCount": 104857600,
@@ -97,6 +101,8 @@ def shown(found: Import) -> bytes:
             format=found.format,
             columns=dict(found.columns),
             status=found.status,
+            currency=found.currency,
+            time_zone=found.time_zone,
             attribution=found.attribution,
             tell_progress=found.tell_progress,
             byte_count=found.byte_count,

@@ -4,6 +4,7 @@ Whoever is killed leaves a mark behind the last chunk that was committed, and th
 twice, and none is left out. The lines' own names hold that, too.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,24 +13,28 @@ from typing import Final
 from uuid import UUID
 
 import tallystick.imports.store as store
-from tallystick import activity, events, merchants, partners
-from tallystick.activity.model import RecordActivity, Recorded
-from tallystick.activity.sent import source
-from tallystick.base.db import Row
-from tallystick.base.errors import Refusal
+from tallystick import activity, events, partners
+from tallystick.activity.model import Recorded
+from tallystick.base import logs
+from tallystick.base.batcher import BUSY, RETRIED, TRIES
+from tallystick.base.db import LOST, Row
+from tallystick.base.errors import Refusal, Unavailable, UnexpectedError
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Asked, Caller, Runtime, Tenant, Work
-from tallystick.imports import lines, resource
-from tallystick.imports.lines import INVALID, Cutter, Reading, Record, Unreadable
-from tallystick.imports.model import KEPT_DAYS, Import, Rejection
+from tallystick.imports import ending, lines, reading, resource
+from tallystick.imports.cutting import Cutter, Record, Unreadable
+from tallystick.imports.model import KEPT_DAYS, Import
 
 FIRST: Final = 500
 MOST: Final = 5_000
 LOCKED_SECONDS: Final = 0.2
 """For about so long a chunk may hold its locks: the next one is cut by how long the last took."""
+CHUNK_BYTES: Final = 8 * 1024 * 1024
 STEP_SECONDS: Final = 5.0
 """After so long a step ends, so that others have their turn and a process can stop."""
-RELEASED_AT_ONCE: Final = 500
+FAULTS_MAX: Final = 20
+"""So many lines of a step may fail by a fault of ours, each left behind as a rejection; one more, and the step fails instead."""
+FAULT: Final = "The fault is ours and has been recorded. Send the line again later."
 
 
 class Moved(Exception):
@@ -38,9 +43,10 @@ class Moved(Exception):
 
 @dataclass(slots=True)
 class _Pace:
-    """How many lines the next chunk takes."""
+    """How many lines the next chunk takes, and how many lines of the step were left behind by a fault of ours."""
 
     size: int = FIRST
+    faults: int = 0
 
     def took(self, count: int, seconds: float) -> None:
         if count:
@@ -71,7 +77,7 @@ async def go_on(runtime: Runtime, tenant: Tenant, import_id: UUID, *, seconds: f
     if found.status == "running":
         await _read(runtime, tenant, found, seconds)
     else:
-        await _behind_its_end(runtime, tenant, import_id)
+        await ending.go_on(runtime, tenant, import_id, seconds)
     return True
 
 
@@ -81,16 +87,18 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
         await _fail(runtime, tenant, found, "The partner that sent the file is not let in any more.")
         return
     until, pace = time.monotonic() + seconds, _Pace()
+    chunk: list[Record] = []
+    size = 0
     try:
-        chunk: list[Record] = []
         async for record in _records(runtime, tenant, found):
             if found.format == "csv" and found.header is None:
                 found = await _begin(runtime, tenant, found, record)
                 continue
             chunk.append(record)
-            if len(chunk) >= pace.size:
+            size += len(record.text)
+            if len(chunk) >= pace.size or size >= CHUNK_BYTES:
                 found = await _timed(runtime, tenant, found, caller, chunk, pace)
-                chunk = []
+                chunk, size = [], 0
                 if time.monotonic() > until:
                     return
         if chunk:
@@ -104,7 +112,8 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
 
 async def _records(runtime: Runtime, tenant: Tenant, found: Import) -> AsyncIterator[Record]:
     """The records behind the mark. A part is held at a time, and no connection between two."""
-    cutter = Cutter(bytes_done=found.bytes_done, lines_done=found.lines_done, quoted=found.format == "csv")
+    delimiter = found.delimiter if found.format == "csv" else None
+    cutter = Cutter(bytes_done=found.bytes_done, lines_done=found.lines_done, delimiter=delimiter)
     passed = 0
     async with runtime.reading(tenant) as work:
         sizes = await store.sizes(work, found.id)
@@ -142,26 +151,51 @@ async def _timed(
     runtime: Runtime, tenant: Tenant, found: Import, caller: Caller, chunk: Sequence[Record], pace: _Pace
 ) -> Import:
     began = time.monotonic()
-    done = await carry_out(runtime, tenant, found, caller, chunk)
+    done = await _carried_out(runtime, tenant, found, caller, chunk, pace)
     pace.took(len(chunk), time.monotonic() - began)
     return done
 
 
-async def carry_out(runtime: Runtime, tenant: Tenant, found: Import, caller: Caller, chunk: Sequence[Record]) -> Import:
-    """Carry out a chunk and move the mark behind it, in one transaction. Raises Moved."""
+async def _carried_out(
+    runtime: Runtime, tenant: Tenant, found: Import, caller: Caller, chunk: Sequence[Record], pace: _Pace
+) -> Import:
+    """The chunk as a whole; where that fails by a fault of ours in halves, until a line that fails alone is left behind."""
+    for attempt in range(TRIES):
+        try:
+            return await carry_out(runtime, tenant, found, caller, chunk)
+        except RETRIED:
+            await asyncio.sleep(0.005 * attempt)
+        except (Moved, Unreadable, Unavailable, *LOST, *BUSY):
+            raise
+        except Exception as fault:
+            if len(chunk) > 1:
+                middle = len(chunk) // 2
+                halfway = await _carried_out(runtime, tenant, found, caller, chunk[:middle], pace)
+                return await _carried_out(runtime, tenant, halfway, caller, chunk[middle:], pace)
+            pace.faults += 1
+            if pace.faults > FAULTS_MAX:
+                raise
+            logs.log().error("A line of a file could not be taken.", import_id=found.id, exc_info=fault)
+            return await carry_out(runtime, tenant, found, caller, chunk, is_faulty=True)
+    raise Unavailable("Too much contention just now; the file is read on later.")
+
+
+async def carry_out(
+    runtime: Runtime, tenant: Tenant, found: Import, caller: Caller, chunk: Sequence[Record], *, is_faulty: bool = False
+) -> Import:
+    """Carry out a chunk, or leave it behind, and move the mark behind it, in one transaction. Raises Moved."""
     asked = Asked(caller, found.request_id, "POST", resource.IMPORT.path)
     async with runtime.work(tenant) as work:
         stands = await _stands(work, found)
-        commands, rejections = await _commands(work, stands, asked, chunk)
-        outcomes = (
-            await activity.accept(work, [command for command, _ in commands], all_moved=stands.tell_progress)
-            if commands
-            else []
-        )
+        commands, rejections = await reading.commands(work, stands, asked, () if is_faulty else chunk)
+        if is_faulty:
+            rejections = [lines.rejection(each, UnexpectedError.code, FAULT) for each in chunk]
+        told = [command for command, _ in commands]
+        outcomes = await activity.accept(work, told, all_moved=stands.tell_progress) if told else []
         duplicates = 0
         for (_, record), outcome in zip(commands, outcomes, strict=True):
             if isinstance(outcome, Refusal):
-                rejections.append(Rejection(record.line, outcome.code, outcome.detail, record.text))
+                rejections.append(lines.rejection(record, outcome.code, outcome.detail))
             else:
                 duplicates += outcome.duplicate
         rejections.sort(key=lambda each: each.line)
@@ -177,6 +211,7 @@ async def carry_out(runtime: Runtime, tenant: Tenant, found: Import, caller: Cal
                 accepted=stands.accepted + taken,
                 duplicates=stands.duplicates + duplicates,
                 rejected=stands.rejected + len(rejections),
+                due_at=work.real_now,  # behind the tenant's other files
             ),
         )
 
@@ -184,33 +219,6 @@ async def carry_out(runtime: Runtime, tenant: Tenant, found: Import, caller: Cal
 def line_place(import_id: UUID, line: int) -> bytes:
     """Where a line that was not taken is sealed for."""
     return b"line" + import_id.bytes + line.to_bytes(8, "big")
-
-
-async def _commands(
-    work: Work, found: Import, asked: Asked, chunk: Sequence[Record]
-) -> tuple[list[tuple[RecordActivity, Record]], list[Rejection]]:
-    """What the lines of a chunk tell, each with its line, and those that cannot be read."""
-    names = found.header or ()
-    columns = lines.wanted(found, names) if found.format == "csv" else {}
-    rejections: list[Rejection] = []
-    read = []
-    for record in chunk:
-        said = lines.values(found, record, columns, len(names))
-        if isinstance(said, Rejection):
-            rejections.append(said)
-        elif said is not None:
-            read.append((said, record))
-    named = {said["locationExternalId"] for said, _ in read if isinstance(said.get("locationExternalId"), str)}
-    places = await merchants.location_ids_by_external(work, found.merchant_id, sorted(named))
-    shop = (await merchants.by_ids(work, [found.merchant_id]))[found.merchant_id]
-    reading = Reading(found, asked, shop.country, source(asked.caller, found.kind, None))
-    commands = []
-    for said, record in read:
-        try:
-            commands.append((reading.activity(said, record.line, places), record))
-        except ValueError as wrong:
-            rejections.append(Rejection(record.line, INVALID, f"{wrong}.", record.text))
-    return commands, rejections
 
 
 async def _stands(work: Work, found: Import) -> Import:
@@ -245,51 +253,3 @@ async def _fail(runtime: Runtime, tenant: Tenant, found: Import, why: str) -> No
         failed = replace(stands, status="failed", detail=why, finished_at=work.now, due_at=due)
         done = await _write(work, failed)
         events.record(work, resource.event("import.failed", done))
-
-
-async def _behind_its_end(runtime: Runtime, tenant: Tenant, import_id: UUID) -> None:
-    """Release or reject what waits, where somebody decided; else forget the file."""
-    async with runtime.work(tenant) as work:
-        found = await store.lock(work, import_id)
-        if found is None:
-            return
-        decided = found.released_at is not None and found.released_at + timedelta(days=KEPT_DAYS) > work.now
-        if not decided:
-            await store.forget_parts(work, import_id)
-            await _write(work, replace(found, due_at=None))
-    if decided:
-        await _release(runtime, tenant, import_id)
-
-
-async def _release(runtime: Runtime, tenant: Tenant, import_id: UUID) -> None:
-    """Release, or reject, what waits, chunk by chunk."""
-    while True:
-        async with runtime.work(tenant) as work:
-            found = await store.lock(work, import_id)
-            if found is None or found.released_at is None:
-                return
-            caller = await partners.caller_of(runtime.pool, found.client_id)
-            asked = (
-                _behind(work, found)
-                if caller is None
-                else Asked(caller, found.request_id, "POST", resource.IMPORT.path)
-            )
-            after = await activity.release(
-                work,
-                asked,
-                import_id,
-                reject=found.rejecting,
-                after=found.release_after or UUID(int=0),
-                limit=RELEASED_AT_ONCE,
-            )
-            if after is None:
-                kept = work.real_now + timedelta(days=KEPT_DAYS)
-                await _write(work, replace(found, release_after=None, due_at=kept))
-                return
-            await _write(work, replace(found, release_after=after))
-
-
-def _behind(work: Work, found: Import) -> Asked:
-    """Whoever sent the file, though it is not let in any more: what waits is decided all the same."""
-    caller = Caller(work.tenant, found.partner_id, found.client_id, frozenset(), None, False, 1, 1)  # noqa: FBT003
-    return Asked(caller, found.request_id, "POST", resource.IMPORT.path)

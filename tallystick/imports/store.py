@@ -11,7 +11,7 @@ from tallystick.base.work import Work
 from tallystick.imports.model import Import, Rejection
 
 COLUMNS: Final = """id, partner_id, client_id, merchant_id, request_id, kind, format, columns, delimiter, currency,
-    tell_progress, status,
+    time_zone, tell_progress, status,
     attribution, released_at, rejecting, release_after, parts, byte_count, bytes_done, lines_done, header, accepted,
     duplicates, rejected,
     detail, due_at, started_at, finished_at, version, created_at, updated_at"""
@@ -19,10 +19,10 @@ COLUMNS: Final = """id, partner_id, client_id, merchant_id, request_id, kind, fo
 INSERT: Final = """
 insert into imports (
     tenant_id, id, partner_id, client_id, merchant_id, request_id, kind, format, columns, delimiter, currency,
-    tell_progress, status,
-    attribution, created_at, updated_at
+    time_zone, tell_progress, status,
+    attribution, due_at, created_at, updated_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'uploading', $13, $14, $14)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploading', $14, $15, $16, $16)
 """
 
 UPDATE: Final = """
@@ -38,6 +38,7 @@ where tenant_id = $1 and id = $2
 BY_ID: Final = f"select {COLUMNS} from imports where tenant_id = $1 and id = $2"
 LOCK: Final = f"{BY_ID} for update"
 TAKE: Final = f"{BY_ID} for update skip locked"
+HOLD: Final = f"{BY_ID} for share"
 
 LISTED: Final = """
 from imports where tenant_id = $1 and ($2::uuid is null or partner_id = $2) and ($3::uuid[] is null or merchant_id = any($3))
@@ -86,8 +87,8 @@ async def insert(work: Work, made: Import) -> None:
     await work.db.run(
         INSERT, work.tenant.id, made.id, made.partner_id, made.client_id, made.merchant_id, made.request_id,
         made.kind, made.format,
-        msgspec.json.encode(made.columns).decode(), made.delimiter, made.currency, made.tell_progress,
-        made.attribution, made.created_at,
+        msgspec.json.encode(made.columns).decode(), made.delimiter, made.currency, made.time_zone,
+        made.tell_progress, made.attribution, made.due_at, made.created_at,
     )  # fmt: skip
 
 
@@ -111,6 +112,11 @@ async def by_id(work: Work, import_id: UUID) -> Import | None:
 async def lock(work: Work, import_id: UUID) -> Import | None:
     """One import, locked."""
     return _import(await work.db.row(LOCK, work.tenant.id, import_id))
+
+
+async def hold(work: Work, import_id: UUID) -> Import | None:
+    """One import, which nobody changes until the work ends; several may hold it."""
+    return _import(await work.db.row(HOLD, work.tenant.id, import_id))
 
 
 async def take(work: Work, import_id: UUID) -> Import | None:
@@ -190,5 +196,5 @@ def _import(row: Row | None) -> Import | None:
     if row is None:
         return None
     found = list(row)
-    found[7], found[20] = _columns(row[7]), None if row[20] is None else _header(row[20])
+    found[7], found[21] = _columns(row[7]), None if row[21] is None else _header(row[21])
     return Import(*found)

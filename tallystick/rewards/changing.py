@@ -312,7 +312,7 @@ async def _reverse(work: Work, command: ReverseReward) -> Answer | Refusal:
     await take_back(work, reward, amount)
     assert reward.wallet_id is not None, "a credited or claimed reward has a wallet"
     await wallets.close_drained(work, [reward.wallet_id], command.asked)
-    await store.reverse(work, reward.id, amount)
+    await store.reverse(work, {reward.id: amount})
     changed = replace(
         reward, reversed_amount=reward.reversed_amount + amount, version=reward.version + 1, updated_at=work.now
     )

@@ -1,6 +1,6 @@
 """Every statement on `rewards`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -101,9 +101,10 @@ where r.tenant_id = $1 and r.id = settled.id and r.id = any($2)
 """
 
 REVERSE = """
-update rewards
-set reversed_amount = reversed_amount + $3, version = version + 1, updated_at = $4
-where tenant_id = $1 and id = $2
+update rewards as r
+set reversed_amount = r.reversed_amount + back.amount, version = r.version + 1, updated_at = $2
+from unnest($3::uuid[], $4::bigint[]) as back (id, amount)
+where r.tenant_id = $1 and r.id = back.id and r.id = any($3)
 """
 
 # The effective status: what a deadline has passed reads Expired before the books have moved.
@@ -231,9 +232,9 @@ async def settle(work: Work, rewards: Sequence[Reward]) -> None:
     )
 
 
-async def reverse(work: Work, reward_id: UUID, amount: int) -> None:
-    """Add to what was taken back of a reward, one version on."""
-    await work.db.run(REVERSE, work.tenant.id, reward_id, amount, work.now)
+async def reverse(work: Work, amounts: Mapping[UUID, int]) -> None:
+    """Add to what was taken back of each reward, one version on."""
+    await work.db.run(REVERSE, work.tenant.id, work.now, list(amounts), list(amounts.values()))
 
 
 async def listed(

@@ -1,15 +1,25 @@
-"""Take back rewards that are deserved no more: what waits is cancelled, what is unspent returns, and what was spent may be owed."""
+"""Take back rewards that are deserved no more: what waits is cancelled, what is unspent returns, and what was spent may be owed.
 
-from collections.abc import Sequence
+However many they are: the books move them in one posting, and only a holder who never owed before costs statements of their own.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 import tallystick.rewards.store as store
 from tallystick import events, ledger, wallets
+from tallystick.base import ids
 from tallystick.base.work import Asked, Work
 from tallystick.customers import recipients
-from tallystick.rewards import changing, resource
+from tallystick.ledger import Account, Transfer
+from tallystick.ledger.actions import STATEMENT_ENTRIES_MAX
+from tallystick.rewards import resource
 from tallystick.rewards.model import Reward
+from tallystick.wallets import Wallet
+
+EXPIRED: Final = "lot.expire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +40,141 @@ class Withdrawn:
     whole: bool
 
 
+NOTHING: Final = Withdrawn(0, 0, whole=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """A reward, and what of it is taken back: from where its value is, and from what its holder owes."""
+
+    asked: Asked
+    reward: Reward
+    waited: bool
+    unspent: int
+    owed: int
+    whole: bool
+
+    @property
+    def amount(self) -> int:
+        return self.unspent + self.owed
+
+
 async def withdraw(work: Work, commands: Sequence[Withdraw]) -> list[Withdrawn]:
-    """Take back each reward, once each: a reward that was taken back, cancelled or has expired gives nothing any more."""
-    known = await store.by_ids(work, list({command.reward_id for command in commands}))
+    """Take back these rewards, each named once. One that was taken back, cancelled or has expired gives nothing any more; what of
+    it expired in a wallet has returned already, and nobody owes it.
+    """
+    known = await store.by_ids(work, [command.reward_id for command in commands]) if commands else {}
     if not known:
-        return [Withdrawn(0, 0, whole=True) for _ in commands]
+        return [NOTHING for _ in commands]
     await recipients.lock_by_ids(work, list({reward.recipient_id for reward in known.values()}))
     locked = await store.lock(work, list(known))
-    held = [reward.wallet_id for reward in locked.values() if reward.wallet_id is not None]
-    if held:
-        await wallets.lock(work, held)
-    touched = {a for reward in locked.values() for a in (reward.funding_account_id, reward.value_account_id)}
-    await ledger.lock(work, list(touched))
-    return [await _withdraw(work, command, locked[command.reward_id]) for command in commands]
+    holding = list({reward.wallet_id for reward in locked.values() if reward.wallet_id is not None})
+    held = await wallets.lock(work, holding) if holding else {}
+    accounts = await _lock_accounts(work, locked.values(), held.values())
+    expired = await _expired(work, accounts.values())
+    found = {
+        command.reward_id: _reckon(work, command, locked[command.reward_id], accounts, expired)
+        for command in commands
+        if command.reward_id in locked
+    }
+    moving = [each for each in found.values() if each.amount]
+    await _post(work, moving, await _debts(work, moving, held))
+    await _write(work, moving)
+    await _close_drained(work, moving, held)
+    backs = [found.get(command.reward_id) for command in commands]
+    return [NOTHING if back is None else Withdrawn(back.amount, back.owed, back.whole) for back in backs]
 
 
-async def _withdraw(work: Work, command: Withdraw, reward: Reward) -> Withdrawn:
+async def _lock_accounts(work: Work, rewards: Collection[Reward], held: Collection[Wallet]) -> dict[UUID, Account]:
+    wanted = {a for reward in rewards for a in (reward.funding_account_id, reward.value_account_id)}
+    wanted |= {wallet.owed_account_id for wallet in held if wallet.owed_account_id is not None}
+    return await ledger.lock(work, list(wanted))
+
+
+async def _expired(work: Work, accounts: Collection[Account]) -> dict[UUID, int]:
+    """What of lots past their expiry has gone back to who paid for it."""
+    gone: dict[UUID, int] = {}
+    for account in accounts:
+        if account.expires_at is not None and account.expires_at <= work.now:
+            lines = await ledger.statement(work, account.id, limit=STATEMENT_ENTRIES_MAX)
+            gone[account.id] = -sum(line.amount for line in lines if line.kind == EXPIRED)
+    return gone
+
+
+def _reckon(
+    work: Work, command: Withdraw, reward: Reward, accounts: Mapping[UUID, Account], expired: Mapping[UUID, int]
+) -> _Back:
     if reward.can_change(work.now):
-        await changing.give_back_reserve(work, reward, command.asked)
-        return Withdrawn(reward.amount, 0, whole=True)
+        return _Back(command.asked, reward, waited=True, unspent=reward.amount, owed=0, whole=True)
     left = reward.amount - reward.reversed_amount
     if reward.status not in ("Credited", "Claimed") or left == 0:
-        return Withdrawn(0, 0, whole=True)
-    lot = (await ledger.lock(work, [reward.value_account_id]))[reward.value_account_id]
-    unspent = min(left, lot.available)
-    amount = left if command.owing else unspent
-    if amount:
-        await changing.take_back(work, reward, amount)
-        assert reward.wallet_id is not None, "a credited or claimed reward has a wallet"
-        await wallets.close_drained(work, [reward.wallet_id], command.asked)
-        await store.reverse(work, reward.id, amount)
-        reversed_amount = reward.reversed_amount + amount
-        changed = replace(reward, reversed_amount=reversed_amount, version=reward.version + 1, updated_at=work.now)
-        events.record(work, resource.event(work, "reward.reversed", changed, command.asked))
-    return Withdrawn(amount, amount - min(amount, unspent), whole=amount == left)
+        return _Back(command.asked, reward, waited=False, unspent=0, owed=0, whole=True)
+    unspent = min(left, accounts[reward.value_account_id].available)
+    spent = max(0, left - unspent - expired.get(reward.value_account_id, 0))
+    owed = spent if command.owing else 0
+    return _Back(command.asked, reward, waited=False, unspent=unspent, owed=owed, whole=owed == spent)
+
+
+async def _debts(work: Work, backs: Sequence[_Back], held: Mapping[UUID, Wallet]) -> dict[UUID, UUID]:
+    """The account of what its holder owes for each reward of which anything was spent."""
+    debts: dict[UUID, UUID] = {}
+    found: dict[UUID, UUID] = {}
+    for back in backs:
+        wallet_id = back.reward.wallet_id
+        if back.owed and wallet_id is not None:
+            wallet = held[wallet_id]
+            known = wallet.owed_account_id if wallet.merged_into is None else None
+            if wallet_id not in found:
+                found[wallet_id] = known or await wallets.owe(work, wallet_id)
+            debts[back.reward.id] = found[wallet_id]
+    return debts
+
+
+async def _post(work: Work, backs: Sequence[_Back], debts: Mapping[UUID, UUID]) -> None:
+    verdicts = await ledger.post(work, [_journal(back, debts.get(back.reward.id)) for back in backs])
+    assert all(verdict == "posted" for verdict in verdicts), f"the books refused what was taken back: {verdicts}"
+
+
+def _journal(back: _Back, debt_id: UUID | None) -> ledger.Journal:
+    reward, transfers = back.reward, []
+    if back.unspent:
+        transfers.append(Transfer(reward.value_account_id, reward.funding_account_id, back.unspent))
+    if debt_id is not None:
+        transfers.append(Transfer(debt_id, reward.funding_account_id, back.owed))
+    return ledger.Journal(
+        id=ids.new(),
+        kind="reward.cancel" if back.waited else "reward.reverse",
+        cause_id=reward.id,
+        merchant_id=reward.merchant_id,
+        currency=reward.currency,
+        transfers=tuple(transfers),
+    )
+
+
+async def _write(work: Work, backs: Sequence[_Back]) -> None:
+    """The rows one version on, and what is told of them."""
+    after = {back.reward.id: _after(work, back) for back in backs}
+    if cancelled := [after[back.reward.id] for back in backs if back.waited]:
+        await store.settle(work, cancelled)
+    if reversed_ := {back.reward.id: back.amount for back in backs if not back.waited}:
+        await store.reverse(work, reversed_)
+    for back in backs:
+        topic = "reward.cancelled" if back.waited else "reward.reversed"
+        events.record(work, resource.event(work, topic, after[back.reward.id], back.asked))
+
+
+def _after(work: Work, back: _Back) -> Reward:
+    moved_on = replace(back.reward, version=back.reward.version + 1, updated_at=work.now)
+    if back.waited:
+        return replace(moved_on, status="Cancelled")
+    return replace(moved_on, reversed_amount=moved_on.reversed_amount + back.amount)
+
+
+async def _close_drained(work: Work, backs: Sequence[_Back], held: Mapping[UUID, Wallet]) -> None:
+    closing = {
+        back.reward.wallet_id: back.asked
+        for back in backs
+        if back.reward.wallet_id is not None and held[back.reward.wallet_id].status == "closing"
+    }
+    for wallet_id, asked in closing.items():
+        await wallets.close_drained(work, [wallet_id], asked)
