@@ -1603,6 +1603,120 @@ CREATE TABLE public.wallets (
 
 ALTER TABLE ONLY public.wallets FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.webhook_attempts (
+    tenant_id uuid NOT NULL,
+    webhook_id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    id uuid NOT NULL,
+    number integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    milliseconds integer NOT NULL,
+    status_code smallint,
+    fault text,
+    answer_sealed bytea,
+    replayed boolean NOT NULL
+);
+
+ALTER TABLE ONLY public.webhook_attempts FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.webhook_deliveries (
+    tenant_id uuid NOT NULL,
+    webhook_id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    event_id uuid NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    topic text NOT NULL,
+    subject_id uuid NOT NULL,
+    fifo boolean NOT NULL,
+    status text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    replayed boolean DEFAULT false NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    lease uuid,
+    concluded_at timestamp with time zone,
+    CONSTRAINT webhook_deliveries_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'skipped'::text])))
+);
+
+ALTER TABLE ONLY public.webhook_deliveries FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.webhook_heads (
+    tenant_id uuid NOT NULL,
+    "position" bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+ALTER TABLE ONLY public.webhook_heads FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.webhook_replays (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    webhook_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    topics text[],
+    only_missing boolean NOT NULL,
+    from_position bigint NOT NULL,
+    to_position bigint NOT NULL,
+    done_position bigint NOT NULL,
+    matched bigint DEFAULT 0 NOT NULL,
+    status text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT webhook_replays_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'cancelled'::text])))
+);
+
+ALTER TABLE ONLY public.webhook_replays FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.webhook_secrets (
+    tenant_id uuid NOT NULL,
+    webhook_id uuid NOT NULL,
+    id uuid NOT NULL,
+    symmetric_sealed bytea NOT NULL,
+    private_sealed bytea NOT NULL,
+    public_key bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    ends_at timestamp with time zone
+);
+
+ALTER TABLE ONLY public.webhook_secrets FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.webhooks (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    merchant_limit uuid[],
+    url text NOT NULL,
+    description text NOT NULL,
+    topics text[] NOT NULL,
+    merchant_ids uuid[],
+    location_ids uuid[],
+    payload_version text NOT NULL,
+    headers_sealed bytea,
+    rate_per_minute integer,
+    fifo boolean NOT NULL,
+    status text NOT NULL,
+    reason text,
+    since_position bigint NOT NULL,
+    failing_since timestamp with time zone,
+    failed_at timestamp with time zone,
+    succeeded_at timestamp with time zone,
+    warned smallint DEFAULT 0 NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT webhooks_check CHECK (((reason IS NOT NULL) = (status = 'disabled'::text))),
+    CONSTRAINT webhooks_payload_version_check CHECK ((payload_version <> ''::text)),
+    CONSTRAINT webhooks_rate_per_minute_check CHECK ((rate_per_minute > 0)),
+    CONSTRAINT webhooks_reason_check CHECK ((reason = ANY (ARRAY['asked'::text, 'gone'::text, 'receiver'::text, 'failures'::text]))),
+    CONSTRAINT webhooks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'enabled'::text, 'disabled'::text, 'deleted'::text]))),
+    CONSTRAINT webhooks_topics_check CHECK ((cardinality(topics) > 0)),
+    CONSTRAINT webhooks_url_check CHECK ((url <> ''::text))
+)
+WITH (fillfactor='70');
+
+ALTER TABLE ONLY public.webhooks FORCE ROW LEVEL SECURITY;
+
 ALTER TABLE ONLY public.activities ATTACH PARTITION public.activities_default DEFAULT;
 
 ALTER TABLE ONLY public.events ATTACH PARTITION public.events_default DEFAULT;
@@ -1881,6 +1995,24 @@ ALTER TABLE ONLY public.wallet_merges
 ALTER TABLE ONLY public.wallets
     ADD CONSTRAINT wallets_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT webhook_attempts_pkey PRIMARY KEY (tenant_id, webhook_id, "position", id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (tenant_id, webhook_id, "position");
+
+ALTER TABLE ONLY public.webhook_heads
+    ADD CONSTRAINT webhook_heads_pkey PRIMARY KEY (tenant_id);
+
+ALTER TABLE ONLY public.webhook_replays
+    ADD CONSTRAINT webhook_replays_pkey PRIMARY KEY (tenant_id, id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (tenant_id, webhook_id, id);
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (tenant_id, id);
+
 CREATE INDEX access_tokens_by_expiry ON public.access_tokens USING btree (expires_at);
 
 CREATE INDEX accounts_by_parent ON public.accounts USING btree (tenant_id, parent_id) WHERE (parent_id IS NOT NULL);
@@ -1924,6 +2056,10 @@ CREATE UNIQUE INDEX customers_by_member_code ON public.customers USING btree (te
 CREATE INDEX customers_by_recipient ON public.customers USING btree (tenant_id, recipient_id);
 
 CREATE INDEX events_about ON ONLY public.events USING btree (tenant_id, subject_id, sequence);
+
+CREATE INDEX events_recorded ON ONLY public.events USING brin (recorded_at) WITH (pages_per_range='32');
+
+CREATE INDEX events_default_recorded_at_idx ON public.events_default USING brin (recorded_at) WITH (pages_per_range='32');
 
 CREATE INDEX events_default_tenant_id_subject_id_sequence_idx ON public.events_default USING btree (tenant_id, subject_id, sequence);
 
@@ -2051,6 +2187,20 @@ CREATE INDEX wallet_merges_of_customer ON public.wallet_merges USING btree (tena
 
 CREATE INDEX wallets_of_customer ON public.wallets USING btree (tenant_id, customer_id, merchant_id);
 
+CREATE INDEX webhook_attempts_made ON public.webhook_attempts USING brin (at) WITH (pages_per_range='32');
+
+CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (tenant_id, webhook_id, due_at, "position") WHERE (status = 'pending'::text);
+
+CREATE INDEX webhook_deliveries_in_order ON public.webhook_deliveries USING btree (tenant_id, webhook_id, subject_id, "position") WHERE ((status = 'pending'::text) AND fifo);
+
+CREATE INDEX webhook_deliveries_recorded ON public.webhook_deliveries USING brin (recorded_at) WITH (pages_per_range='32');
+
+CREATE INDEX webhook_replays_due ON public.webhook_replays USING btree (tenant_id, id) WHERE (status = 'running'::text);
+
+CREATE INDEX webhook_replays_listed ON public.webhook_replays USING btree (tenant_id, webhook_id, created_at DESC, id DESC);
+
+CREATE INDEX webhooks_of_partner ON public.webhooks USING btree (tenant_id, partner_id, created_at DESC, id DESC);
+
 ALTER INDEX public.activities_pkey ATTACH PARTITION public.activities_default_pkey;
 
 ALTER INDEX public.activities_of_customer ATTACH PARTITION public.activities_default_tenant_id_customer_id_occurred_at_idx;
@@ -2066,6 +2216,8 @@ ALTER INDEX public.activities_of_merchant ATTACH PARTITION public.activities_def
 ALTER INDEX public.activities_due ATTACH PARTITION public.activities_default_tenant_id_release_at_idx;
 
 ALTER INDEX public.events_pkey ATTACH PARTITION public.events_default_pkey;
+
+ALTER INDEX public.events_recorded ATTACH PARTITION public.events_default_recorded_at_idx;
 
 ALTER INDEX public.events_about ATTACH PARTITION public.events_default_tenant_id_subject_id_sequence_idx;
 
@@ -2252,6 +2404,18 @@ CREATE POLICY auditor_reads ON public.till_references FOR SELECT TO tallystick_a
 CREATE POLICY auditor_reads ON public.wallet_merges FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.wallets FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.webhook_attempts FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.webhook_deliveries FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.webhook_heads FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.webhook_replays FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.webhook_secrets FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.webhooks FOR SELECT TO tallystick_auditor USING (true);
 
 ALTER TABLE public.book_closings ENABLE ROW LEVEL SECURITY;
 
@@ -2457,6 +2621,18 @@ CREATE POLICY own_tenant ON public.wallet_merges TO tallystick_app USING ((tenan
 
 CREATE POLICY own_tenant ON public.wallets TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.webhook_attempts TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.webhook_deliveries TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.webhook_heads TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.webhook_replays TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.webhook_secrets TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.webhooks TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 ALTER TABLE public.payment_intents ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.payment_parts ENABLE ROW LEVEL SECURITY;
@@ -2516,6 +2692,18 @@ ALTER TABLE public.till_references ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.wallet_merges ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.wallets ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_attempts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_heads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_replays ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhook_secrets ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhooks ENABLE ROW LEVEL SECURITY;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.threshold_versions TO tallystick_app;
 GRANT SELECT ON TABLE public.threshold_versions TO tallystick_auditor;
@@ -2779,3 +2967,21 @@ GRANT SELECT ON TABLE public.wallet_merges TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.wallets TO tallystick_app;
 GRANT SELECT ON TABLE public.wallets TO tallystick_auditor;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_attempts TO tallystick_app;
+GRANT SELECT ON TABLE public.webhook_attempts TO tallystick_auditor;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO tallystick_app;
+GRANT SELECT ON TABLE public.webhook_deliveries TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.webhook_heads TO tallystick_app;
+GRANT SELECT ON TABLE public.webhook_heads TO tallystick_auditor;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_replays TO tallystick_app;
+GRANT SELECT ON TABLE public.webhook_replays TO tallystick_auditor;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_secrets TO tallystick_app;
+GRANT SELECT ON TABLE public.webhook_secrets TO tallystick_auditor;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhooks TO tallystick_app;
+GRANT SELECT ON TABLE public.webhooks TO tallystick_auditor;

@@ -55,6 +55,9 @@ ROOMS = {
     },
     "wallets": {"wallets", "till_codes", "wallet_merges"},
     "worker.py": {"heartbeats"},
+    "webhooks": {
+        "webhooks", "webhook_heads", "webhook_secrets", "webhook_deliveries", "webhook_attempts", "webhook_replays",
+    },
 }  # fmt: skip
 
 SHARED = {
