@@ -13,6 +13,7 @@ from tallystick import (
     giftcards,
     governance,
     imports,
+    integrations,
     messages,
     partners,
     payments,
@@ -75,6 +76,7 @@ def loops(senders: messages.Senders) -> Sequence[Loop]:
         Loop("send mail", _sending(messages.Senders(email=senders.email)), idle_seconds=0.5),
         Loop("send short messages", _sending(messages.Senders(sms=senders.sms)), idle_seconds=0.5),
         Loop("forget expired tokens", partners.forget_expired_tokens, idle_seconds=60.0),
+        Loop("forget documents that could not be taken", integrations.forget_due, idle_seconds=3600.0),
         Loop("prepare partitions", prepare_partitions, idle_seconds=3600.0),
         Loop("beat", beat, idle_seconds=BEAT_SECONDS),
     )

@@ -2097,7 +2097,11 @@ CREATE INDEX imports_of_partner ON public.imports USING btree (tenant_id, partne
 
 CREATE INDEX integration_faults_listed ON public.integration_faults USING btree (tenant_id, integration_id, at DESC, id DESC);
 
+CREATE INDEX integration_faults_old ON public.integration_faults USING btree (tenant_id, at);
+
 CREATE UNIQUE INDEX integration_faults_once ON public.integration_faults USING btree (tenant_id, integration_id, digest);
+
+CREATE INDEX integration_faults_open ON public.integration_faults USING btree (tenant_id, integration_id) WHERE (taken_at IS NULL);
 
 CREATE INDEX integrations_of_partner ON public.integrations USING btree (tenant_id, partner_id, created_at DESC, id DESC);
 
@@ -2842,7 +2846,7 @@ GRANT SELECT ON TABLE public.imports TO tallystick_auditor;
 GRANT SELECT,INSERT ON TABLE public.integration_doors TO tallystick_app;
 GRANT SELECT ON TABLE public.integration_doors TO tallystick_auditor;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.integration_faults TO tallystick_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.integration_faults TO tallystick_app;
 GRANT SELECT ON TABLE public.integration_faults TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.integrations TO tallystick_app;

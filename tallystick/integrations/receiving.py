@@ -30,6 +30,9 @@ from tallystick.merchants import Merchant
 UNREADABLE: Final = "Unreadable"
 """The code of a fault whose document the adapter cannot read; others have the code of the refusal."""
 
+FAULTS_MAX: Final = 1_000
+"""How many documents of one integration wait to be taken after all, at most."""
+
 
 class _Sealed(msgspec.Struct, array_like=True):
     """A document as it came, with the headers that its adapter needs."""
@@ -149,6 +152,8 @@ async def _put_aside(work: Work, delivery: Delivery, outcome: Outcome, code: str
     if outcome.what != "fault":
         return
     assert outcome.detail is not None, "a fault says what is wrong"
+    if await store.open_faults(work, delivery.integration_id, FAULTS_MAX) >= FAULTS_MAX:
+        return  # a system gone wrong fills no disk; the count of what it sent goes on
     fault_id = ids.new()
     plain = msgspec.msgpack.encode(_Sealed(dict(delivery.headers), delivery.body))
     sealed = work.keys.seal(plain, fault_id.bytes)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -95,6 +96,30 @@ where tenant_id = $1 and integration_id = $2 and ($3::boolean is null or (taken_
 """
 COUNT_FAULTS: Final = f"select count(*) {FAULTS}"
 LIST_FAULTS: Final = f"select {FAULT_COLUMNS} {FAULTS} order by at desc, id desc offset $4 limit $5"
+
+# How many stand open, counted no further than matters.
+OPEN_FAULTS: Final = """
+select count(*) from (
+    select from integration_faults where tenant_id = $1 and integration_id = $2 and taken_at is null limit $3
+) as open
+"""
+
+DISCOVERY_OLD: Final = """
+select t.id, t.programme_id, t.environment
+from tenants as t
+where exists (
+    select from integration_faults as f where f.tenant_id = t.id and f.at < $1::timestamptz + t.clock_offset - $2::interval
+)
+"""
+FORGET: Final = """
+with old as (
+    select id from integration_faults where tenant_id = $1 and at < $2 order by id limit $3 for update skip locked
+),
+gone as (
+    delete from integration_faults as f using old where f.tenant_id = $1 and f.id = old.id returning f.id
+)
+select count(*) from gone
+"""
 
 DOOR: Final = "select tenant_id, client_id from integration_doors where integration_id = $1"
 
@@ -202,6 +227,18 @@ async def insert_fault(work: Work, fault: Fault, digest: bytes) -> None:
         digest,
         fault.document_sealed,
     )
+
+
+async def open_faults(work: Work, integration_id: UUID, most: int) -> int:
+    """How many faults of an integration were not taken yet, counted up to `most`."""
+    found: int = await work.db.value(OPEN_FAULTS, work.tenant.id, integration_id, most)
+    return found
+
+
+async def forget(work: Work, before: datetime, most: int) -> int:
+    """Delete faults from before an instant; how many."""
+    gone: int = await work.db.value(FORGET, work.tenant.id, before, most)
+    return gone
 
 
 async def fault(work: Work, integration_id: UUID, fault_id: UUID) -> Fault | None:

@@ -1,6 +1,7 @@
 """Signed documents that could not be taken: told to the partner, kept sealed, and taken after all when they can be."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import pytest
 from tallystick.base import ids
 from tallystick.base.keys import MasterKeys
 from tallystick.base.work import Caller, DataPolicy, Runtime
+from tallystick.integrations import forget_due, receiving
 from tallystick.integrations.door import RATE_BURST, RATE_PER_MINUTE
 from tallystick.main import build
 from tests.api import SETTINGS, Api, served
@@ -183,3 +185,25 @@ async def test_one_bad_document_harms_none_of_its_batch(api: Api, runtime: Runti
     assert len(await activities(api)) == 3
     assert len(await square.faults()) == 5
     assert ((await square.shown())["received"], (await shopify.shown())["received"]) == (10, 10)
+
+
+async def test_a_fault_is_forgotten_after_ninety_days(api: Api, runtime: Runtime, clock: Clock) -> None:
+    shop = await connect(api, "square")
+    await shop.send(broken())
+    clock.move(timedelta(days=89, hours=23))
+    assert await forget_due(runtime) is False
+    assert len(await shop.faults()) == 1
+    clock.move(timedelta(hours=2))
+    assert await forget_due(runtime) is True
+    assert await shop.faults() == [] and await forget_due(runtime) is False
+
+
+async def test_a_system_gone_wrong_fills_no_disk(api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "FAULTS_MAX", 3)
+    shop = await connect(api, "square")
+    for amount in range(5):
+        event = broken()
+        event["data"]["object"]["payment"]["id"] = f"payment-{amount}"
+        assert (await shop.send(event)).body["outcome"] == "fault"
+    assert len(await shop.faults()) == 3
+    assert (await api.get(f"integrations/{shop.id}")).attributes["received"] == 5

@@ -63,6 +63,8 @@ create table integration_faults (
     check ((document_sealed is null) = (taken_at is not null))
 );
 create unique index integration_faults_once on integration_faults (tenant_id, integration_id, digest);
+create index integration_faults_open on integration_faults (tenant_id, integration_id) where taken_at is null;
+create index integration_faults_old on integration_faults (tenant_id, at);
 create index integration_faults_listed on integration_faults (tenant_id, integration_id, at desc, id desc);
 
 do $$
@@ -83,6 +85,8 @@ begin
 end
 $$;
 grant select, insert, update on integrations, integration_faults to tallystick_app;
+-- Faults that are old are forgotten.
+grant delete on integration_faults to tallystick_app;
 grant select on integrations, integration_faults to tallystick_auditor;
 
 -- migrate: rollback
