@@ -37,8 +37,10 @@ class Holder:
     was_active: bool = True
     was_frozen: bool = False
     """Whether it was frozen when it expired."""
+    charged_back: bool = False
+    """Whether its buyer's bank took the price back: what comes to it goes there."""
     successor: "Holder | None" = None
-    """The card that replaced it."""
+    """The card that replaced it, or the wallet of the same person that it was merged into."""
     free: Amounts = field(default_factory=dict)
     held: Amounts = field(default_factory=dict)
 
@@ -141,6 +143,8 @@ def pass_time(now: int, holders: Iterable[Holder], intents: Iterable[Intent]) ->
             intent.status = "expired"
             intent.free()
     for holder in holders:
+        if holder.charged_back:
+            holder.free = {}
         holder.free = {lot: amount for lot, amount in holder.free.items() if lot[0] > now}
         holder.settle()
         if holder.shown(now) == "expired" and holder.status in LIVING and not holder.reserved:
@@ -152,6 +156,20 @@ def give(wallet: Holder, amount: int) -> Answer:
     if wallet.status != "active":
         return 409, "WalletNotIssuable"
     wallet.add((FOREVER, "compensation"), amount)
+    return OK
+
+
+def merge(wallet: Holder, into: Holder) -> Answer:
+    """Two users are one person: what the first wallet holds is in the second, and the first is closed."""
+    if wallet is into:
+        return BAD_REQUEST
+    if "closed" in (wallet.status, into.status) or into.status != "active" or wallet.status == "suspended":
+        return BAD_STATE
+    if wallet.reserved:
+        return 409, "ValueHeld"
+    for lot, amount in wallet.free.items():
+        into.add(lot, amount)
+    wallet.free, wallet.status, wallet.successor = {}, "closed", into
     return OK
 
 
@@ -192,7 +210,7 @@ def freeze(now: int, card: Holder) -> Answer:
 
 
 def unfreeze(now: int, card: Holder) -> Answer:
-    if card.shown(now) != "frozen":
+    if card.shown(now) != "frozen" or card.charged_back:
         return BAD_STATE
     card.status = "active" if card.was_active else "pending"
     card.settle()
@@ -206,6 +224,28 @@ def cancel_card(now: int, card: Holder) -> Answer:
     if card.reserved:
         return 409, "ValueHeld"
     card.free, card.status = {}, "cancelled"
+    return OK
+
+
+def cash_out(now: int, card: Holder) -> Answer:
+    """What was paid for is paid out; these amounts are below what the law asks for."""
+    if card.shown(now) != "active":
+        return BAD_STATE
+    if card.reserved:
+        return 409, "ValueHeld"
+    paid = [lot for lot, amount in card.free.items() if amount and lot[1] in TENDER]
+    if not paid:
+        return BAD_STATE
+    card.free = {lot: amount for lot, amount in card.free.items() if lot not in paid}
+    card.settle()
+    return OK
+
+
+def charge_back(now: int, card: Holder) -> Answer:
+    """What is there goes back to the buyer's bank, and so will what payments give back; the card is frozen for good."""
+    if card.shown(now) not in LIVING or card.charged_back or card.value_class != "paid":
+        return BAD_STATE
+    card.free, card.status, card.charged_back, card.expires = {}, "frozen", True, FOREVER
     return OK
 
 
@@ -226,6 +266,8 @@ def adjust(now: int, card: Holder, amount: int) -> Answer:
 def replace(now: int, card: Holder) -> Answer | Holder:
     """Another card in its place, with its value, in the state that it had before it was lost."""
     if card.shown(now) not in LIVING:
+        return BAD_STATE
+    if card.charged_back:
         return BAD_STATE
     if card.reserved:
         return 409, "ValueHeld"

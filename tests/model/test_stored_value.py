@@ -15,7 +15,7 @@ from tallystick.base.work import Runtime
 from tests.api import Answer, Api, document_of, join
 from tests.model import model
 from tests.model.model import Holder, Intent
-from tests.rewards.cast import check_whole
+from tests.rewards.cast import check_whole, configure
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "20"))
 """More for a long run: each example is a programme of its own with up to forty requests."""
@@ -23,8 +23,9 @@ EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "20"))
 VERBS = (
     "give", "card", "load", "freeze", "unfreeze", "activate", "cancel_card", "transfer", "adjust", "replace", "suspend", "resume",
     "pay", "pay", "pay", "pay", "capture", "capture", "cancel", "increase", "refund", "refund", "reverse", "wait",
+    "cash_out", "charge_back", "merge",
 )  # fmt: skip
-PHONES = ("+12025550121", "+12025550122")
+PHONES = ("+12025550121", "+12025550122", "+12025550123")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Twins:
         event(step.verb)
         if step.verb in ("give", "suspend", "resume"):
             await self._wallet(step)
+        elif step.verb == "merge":
+            await self._merge(step)
         elif step.verb == "card":
             await self._card(step)
         elif step.verb == "pay":
@@ -96,10 +99,20 @@ class Twins:
         number = step.first % len(self.wallets)
         wallet_id, wallet = self.wallets[number]
         if step.verb == "give":
+            if wallet.successor is not None:
+                return  # rewards for a phone without a wallet wait, which is another story
             self._same(await self.api.issue(PHONES[number], step.amount), model.give(wallet, step.amount))
         else:
             verb = model.suspend if step.verb == "suspend" else model.resume
             self._same(await self.api.post(f"wallets/{wallet_id}/{step.verb}"), verb(wallet))
+
+    async def _merge(self, step: Step) -> None:
+        (wallet_id, wallet), (into_id, into) = (self.wallets[n % len(self.wallets)] for n in (step.first, step.second))
+        user_id, into_user = [
+            (await self.api.get(f"wallets/{each}")).attributes["userId"] for each in (wallet_id, into_id)
+        ]
+        sent = document_of("MergeUser", intoUserId=into_user)
+        self._same(await self.api.post(f"users/{user_id}/merge", sent), model.merge(wallet, into))
 
     async def _card(self, step: Step) -> None:
         value_class = "promotional" if step.flag else "paid"
@@ -135,6 +148,11 @@ class Twins:
             self._same(answer, model.MADE if isinstance(new, Holder) else new)
             if isinstance(new, Holder):
                 self.cards.append((answer.data["id"], new))
+        elif step.verb == "cash_out":
+            self._same(await self.api.post(f"{path}/cash-out"), model.cash_out(self.now, card))
+        elif step.verb == "charge_back":
+            sent = document_of("ChargeBackGiftCard", externalReference="bank-1")
+            self._same(await self.api.post(f"{path}/charge-back", sent), model.charge_back(self.now, card))
         elif step.verb == "cancel_card":
             sent = document_of("CancelGiftCard", reason="customer_request", refund=True)
             self._same(await self.api.post(f"{path}/cancel", sent), model.cancel_card(self.now, card))
@@ -248,6 +266,7 @@ async def test_the_house_answers_as_the_model(
     runtime: Runtime, session: aiohttp.ClientSession, base_url: str, auditor: Db, steps: list[Step]
 ) -> None:
     twins = Twins(await join(runtime, session, base_url))
+    await configure(runtime, twins.api, region="US-CA")
     await twins.begin()
     for step in steps:
         await twins.step(step)
