@@ -36,7 +36,7 @@ from tallystick.partners.operators import (
     revoke_operator,
 )
 from tallystick.partners.scopes import SCOPES
-from tallystick.partners.standing import caller_of
+from tallystick.partners.standing import caller_of, sight
 
 __all__ = [
     "SCOPES",
@@ -76,5 +76,6 @@ __all__ = [
     "revoke_secret",
     "rotate_secret",
     "set_data_policy",
+    "sight",
     "suspend_partner",
 ]

@@ -40,6 +40,13 @@ from (
 ) as s {CLIENT}
 """
 
+SIGHT = """
+select a.partner_id, a.visibility = 'programme'
+from agreements as a
+join partners as p on p.id = a.partner_id
+where a.programme_id = $1 and a.partner_id = any($2::uuid[]) and a.status = 'active' and p.status = 'active'
+"""
+
 INSERT_TOKEN = """
 insert into access_tokens (digest, client_id, secret_id, scopes, issued_at, expires_at) values ($1, $2, $3, $4, $5, $6)
 """  # noqa: S105 - a statement
@@ -110,3 +117,8 @@ def _holder(
         data_policy=DataPolicy(row[15], row[16], row[17]),
     )
     return Holder(caller, row[10], ended, until, row[13], row[14], issued_at)
+
+
+async def sight(db: Db, programme_id: UUID, partner_ids: Sequence[UUID]) -> dict[UUID, bool]:
+    """Of these partners those that stand with the programme, and whether they see all of it."""
+    return {row[0]: row[1] for row in await db.rows(SIGHT, programme_id, partner_ids)}

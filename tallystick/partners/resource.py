@@ -76,7 +76,23 @@ class CredentialEventAttributes(msgspec.Struct, rename="camel"):
 
 
 CREDENTIAL = Resource("Credential", "/api/v1/credentials", CredentialAttributes, EXAMPLE)
-CREDENTIAL_EVENT = Resource("Credential", "/api/v1/credentials", CredentialEventAttributes)
+CREDENTIAL_EVENT = Resource(
+    "Credential",
+    "/api/v1/credentials",
+    CredentialEventAttributes,
+    {
+        "environment": "sandbox",
+        "status": "active",
+        "secrets": [
+            {
+                "id": "0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a12",
+                "createdAt": "2026-06-17T12:00:00.000Z",
+                "expiresAt": "2026-06-24T12:00:00.000Z",
+            }
+        ],
+        "createdAt": "2026-06-17T12:00:00.000Z",
+    },
+)
 
 
 def resource(client: Client, secrets: Sequence[Secret], now: datetime, client_secret: str | UnsetType = UNSET) -> bytes:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from tallystick.base.work import Caller, Tenant
 
 Status = Literal["pending", "enabled", "disabled", "deleted"]
@@ -90,8 +92,7 @@ class Signer:
     """What a delivery is signed with: every secret that is alive, newest first, opened."""
 
     symmetric: tuple[bytes, ...]
-    private: tuple[bytes, ...]
-    """Ed25519 seeds, 32 bytes each."""
+    private: tuple[Ed25519PrivateKey, ...]
 
 
 @dataclass(frozen=True, slots=True)

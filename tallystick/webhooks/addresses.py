@@ -1,0 +1,72 @@
+"""Addresses that nobody outside may make this house dial: a table of our own.
+
+Python's `ipaddress` is no judge of that: it calls addresses global that reach private ones through translation (NAT64, 6to4).
+Sources: the IANA registries of special-purpose addresses (RFC 6890 and what amended it), and what clouds use besides.
+"""
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+DENIED: Final[tuple[Network, ...]] = tuple(
+    ip_network(each)
+    for each in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # shared by carriers
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local, and the metadata of clouds
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, and broadcast
+        "168.63.129.16/32",  # the host of a cloud's machines
+        "::/96",  # unspecified, loopback, and IPv4 inside
+        "::ffff:0:0/96",  # IPv4 mapped
+        "64:ff9b::/96",  # IPv4 translated (NAT64)
+        "64:ff9b:1::/48",  # the same, private
+        "100::/64",  # discarded
+        "2001::/23",  # protocol assignments, Teredo among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
+        "fc00::/7",  # private
+        "fe80::/10",  # link-local
+        "fec0::/10",  # site-local
+        "ff00::/8",  # multicast
+    )
+)
+
+
+def is_denied(address: Address, allowed: Sequence[Network] = ()) -> bool:
+    """Whether this address is not to be dialled: it is in the table or this machine's own, and the operator did not allow it."""
+    if any(address in network for network in allowed):
+        return False
+    return any(address in network for network in DENIED) or _is_own(address)
+
+
+def of_socket_address(sockaddr: Sequence[object]) -> Address:
+    """The address that a socket address dials. One with a zone is of a link, and denied with its link."""
+    return ip_address(str(sockaddr[0]).partition("%")[0])
+
+
+def _is_own(address: Address) -> bool:
+    """Whether the kernel would dial this machine itself. A datagram socket that is connected sends nothing."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ip_address(str(probe.getsockname()[0]).partition("%")[0]) == address
+    except OSError:
+        return False  # no way there, for us either
