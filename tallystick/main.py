@@ -20,11 +20,12 @@ from tallystick import (
     sandbox,
     thresholds,
     wallets,
+    webhooks,
     worker,
 )
 from tallystick.activity import api as activity_api
 from tallystick.activity.abuse import RETURNS_EVENT
-from tallystick.activity.resource import ACTIVITY_EVENT
+from tallystick.activity.resource import ACTIVITY_EVENT, TRANSACTION
 from tallystick.audit import api as audit_api
 from tallystick.base import clock, migrate, openapi, reference
 from tallystick.base.batcher import Batcher
@@ -33,6 +34,7 @@ from tallystick.base.errors import Unavailable
 from tallystick.base.http import Headers, Page, Road
 from tallystick.base.keys import MasterKeys
 from tallystick.base.metrics import Metrics
+from tallystick.base.openapi_told import Told, as_told
 from tallystick.base.page_table import NamedPage
 from tallystick.base.routes import House, Route
 from tallystick.base.settings import Settings
@@ -40,30 +42,42 @@ from tallystick.base.work import Runtime
 from tallystick.customers import api as customers_api
 from tallystick.enrolment import api as enrolment_api
 from tallystick.events import api as events_api
+from tallystick.events import topics_api
+from tallystick.events.samples import SHOWS
 from tallystick.giftcards import api as giftcards_api
+from tallystick.giftcards.batch_resource import GIFT_CARD_BATCH
 from tallystick.giftcards.canaries import CARD_ALERT
-from tallystick.giftcards.resource import GIFT_CARD_EVENT
+from tallystick.giftcards.resource import GIFT_CARD, GIFT_CARD_EVENT
 from tallystick.governance import admin_api as governance_admin
 from tallystick.governance import api as governance_api
-from tallystick.governance.resource import USAGE_EVENT
+from tallystick.governance.resource import USAGE, USAGE_EVENT
 from tallystick.imports import api as imports_api
 from tallystick.imports.resource import IMPORT_EVENT
 from tallystick.integrations import api as integrations_api
 from tallystick.merchants import api as merchants_api
 from tallystick.merchants import location_api
+from tallystick.merchants.location_resource import LOCATION
+from tallystick.merchants.resource import MERCHANT
 from tallystick.partners import admin_api as partners_admin
 from tallystick.partners import api as partners_api
 from tallystick.partners.resource import CREDENTIAL_EVENT
+from tallystick.partners.review_resource import AGREEMENT_EVENT
 from tallystick.payments import api as payments_api
+from tallystick.payments.resource import PAYMENT_INTENT
 from tallystick.reports import api as reports_api
+from tallystick.reports.resource import PERIOD, REPORT
 from tallystick.rewards import api as rewards_api
-from tallystick.rewards.resource import REWARD_EVENT
+from tallystick.rewards.resource import REWARD, REWARD_EVENT
 from tallystick.sandbox import api as sandbox_api
 from tallystick.thresholds import api as thresholds_api
 from tallystick.thresholds.progress_resource import PROGRESS_EVENT
-from tallystick.thresholds.resource import THRESHOLD_EVENT
+from tallystick.thresholds.resource import THRESHOLD, THRESHOLD_EVENT
 from tallystick.wallets import api as wallets_api
-from tallystick.wallets.resource import WALLET_EVENT
+from tallystick.wallets.resource import WALLET, WALLET_EVENT
+from tallystick.webhooks import api as webhooks_api
+from tallystick.webhooks import replay_api
+from tallystick.webhooks.model import PAYLOAD_VERSION
+from tallystick.webhooks.resource import WEBHOOK_EVENT
 
 CLOSINGS = (audit.write_requests, governance.quotas.write, events.number)
 """The last writes of every work, in order: quotas are counted behind every other lock, and the events are numbered last."""
@@ -82,11 +96,46 @@ DUE = (
 )
 """What happens by the tenant's clock: moving a sandbox through time does it in due order."""
 
+def told() -> Told:
+    """What events hold, of each type of subject."""
+    return Told(
+        (
+            as_told(ACTIVITY_EVENT, TRANSACTION, kind="transaction", linkedId=None),
+            RETURNS_EVENT,
+            as_told(REWARD_EVENT, REWARD),
+            CREDENTIAL_EVENT,
+            AGREEMENT_EVENT,
+            as_told(USAGE_EVENT, USAGE, percent=100),
+            as_told(WALLET_EVENT, WALLET),
+            as_told(GIFT_CARD_EVENT, GIFT_CARD),
+            CARD_ALERT,
+            as_told(THRESHOLD_EVENT, THRESHOLD),
+            PROGRESS_EVENT,
+            IMPORT_EVENT,
+            PAYMENT_INTENT,
+            GIFT_CARD_BATCH,
+            MERCHANT,
+            LOCATION,
+            PERIOD,
+            REPORT,
+            WEBHOOK_EVENT,
+        ),
+        SHOWS,
+    )
+
+
+
 Answered = tuple[int, list[tuple[str, str]], bytes]
 
 
-def routes(directory: merchants.MerchantDirectory) -> tuple[Route, ...]:
+def routes(
+    directory: merchants.MerchantDirectory,
+    streams: events.Streams | None = None,
+    sender: webhooks.Sender | None = None,
+) -> tuple[Route, ...]:
     """Every room's routes: all that the house offers under /api/v1."""
+    sender = sender or webhooks.Sender(webhooks.Rules())
+    catalogue = events.Catalogue.of(told(), PAYLOAD_VERSION)
     return (
         *rewards_api.routes(directory),
         *enrolment_api.routes(directory),
@@ -100,7 +149,10 @@ def routes(directory: merchants.MerchantDirectory) -> tuple[Route, ...]:
         *location_api.routes(directory),
         *imports_api.routes(directory),
         *integrations_api.routes(directory),
-        *events_api.ROUTES,
+        *events_api.routes(streams),
+        *topics_api.routes(catalogue),
+        *webhooks_api.routes(sender),
+        *replay_api.routes(),
         *governance_api.ROUTES,
         *reports_api.routes(directory),
         *partners_api.ROUTES,
@@ -128,6 +180,8 @@ class Application:
     limiter: partners.Limiter
     request_log: audit.RequestLog
     door: integrations.Door
+    streams: events.Streams
+    sender: webhooks.Sender
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -135,12 +189,15 @@ class Application:
         self.limiter.start()
         self.request_log.start()
         self.door.start()
+        self.sender.open()
         try:
             yield
         finally:
             await self.house.batcher.close()
             await self.authenticator.close()
             await self.door.close()
+            await self.streams.close()
+            await self.sender.close()
             await self.limiter.close()
             await self.request_log.close()
             await self.pool.close()
@@ -158,7 +215,9 @@ def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clo
     metrics = Metrics()
     metrics.gauge("tallystick_commands_waiting", "Commands that wait for their batch.", lambda: batcher.queued)
     metrics.gauge("tallystick_log_rows_dropped", "Request-log rows never written.", lambda: request_log.dropped)
-    table = (*routes(merchants.MerchantDirectory(runtime)), *admin_routes())
+    streams = events.Streams(runtime)
+    sender = webhooks.Sender(webhooks.Rules(settings.webhook_allowed_networks, settings.webhook_ports))
+    table = (*routes(merchants.MerchantDirectory(runtime), streams, sender), *admin_routes())
     door = integrations.Door(runtime, batcher, limiter, settings.base_url, request_log.add)
     pages: Mapping[tuple[str, str], Page | NamedPage] = {
         **door.pages(),
@@ -176,7 +235,7 @@ def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clo
         metrics=metrics,
         operators=partners.OperatorDoor(pool, keys),
     )
-    return Application(road, house, pool, authenticator, limiter, request_log, door)
+    return Application(road, house, pool, authenticator, limiter, request_log, door, streams, sender)
 
 
 def _house_pages(runtime: Runtime, dsn: str, metrics: Metrics) -> dict[tuple[str, str], Page]:
@@ -217,19 +276,7 @@ def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple
         title="Tallystick",
         version=__version__,
         server_url=settings.base_url,
-        told=(
-            ACTIVITY_EVENT,
-            RETURNS_EVENT,
-            REWARD_EVENT,
-            CREDENTIAL_EVENT,
-            USAGE_EVENT,
-            WALLET_EVENT,
-            GIFT_CARD_EVENT,
-            CARD_ALERT,
-            THRESHOLD_EVENT,
-            PROGRESS_EVENT,
-            IMPORT_EVENT,
-        ),
+        told=told(),
     )
     as_json, as_page = openapi.encode(document), reference.page(document)
     cached = ("cache-control", "public, max-age=300")

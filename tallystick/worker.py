@@ -21,6 +21,7 @@ from tallystick import (
     rewards,
     thresholds,
     wallets,
+    webhooks,
 )
 from tallystick.base import logs
 from tallystick.base.db import LOST
@@ -55,7 +56,9 @@ class Loop:
 
 
 def loops(senders: messages.Senders) -> Sequence[Loop]:
-    """All background work there is. Each way out has a loop of its own, so that a gateway that hangs delays no mail."""
+    """All background work there is, but that of webhooks which `run` adds. Each way out has a loop of its own, so that a gateway
+    that hangs delays no mail.
+    """
     return (
         Loop("expire rewards", rewards.expire_due, idle_seconds=1.0),
         Loop("tell of rewards that expire", rewards.notices.notify_due, idle_seconds=30.0),
@@ -75,6 +78,10 @@ def loops(senders: messages.Senders) -> Sequence[Loop]:
         Loop("run reward batches", rewards.run_batches, idle_seconds=0.2),
         Loop("send mail", _sending(messages.Senders(email=senders.email)), idle_seconds=0.5),
         Loop("send short messages", _sending(messages.Senders(sms=senders.sms)), idle_seconds=0.5),
+        Loop("tell of secrets that end", partners.tell_of_secrets, idle_seconds=60.0),
+        Loop("tell of agreements to be reviewed", partners.tell_of_reviews, idle_seconds=60.0),
+        Loop("send events again", webhooks.replay_due, idle_seconds=0.2),
+        Loop("skip what webhooks that are off would have got", webhooks.skip_due, idle_seconds=1.0),
         Loop("forget expired tokens", partners.forget_expired_tokens, idle_seconds=60.0),
         Loop("forget documents that could not be taken", integrations.forget_due, idle_seconds=3600.0),
         Loop("prepare partitions", prepare_partitions, idle_seconds=3600.0),
@@ -90,11 +97,27 @@ def _sending(senders: messages.Senders) -> Callable[[Runtime], Awaitable[bool]]:
 
 
 async def run(runtime: Runtime, settings: Settings, stopping: asyncio.Event) -> None:
-    """Run every loop until told to stop; each finishes the step it is in."""
+    """Run every loop until told to stop; each finishes the step it is in. Webhooks are delivered without a pause between."""
     senders = messages.Senders.of_settings(settings)
+    posting = webhooks.Sender(webhooks.Rules(settings.webhook_allowed_networks, settings.webhook_ports)).open()
+    deliverer = webhooks.Deliverer(runtime, posting)
+
+    async def hand_out(runtime: Runtime) -> bool:
+        did = await webhooks.fan_out_due(runtime)
+        if did:
+            deliverer.wake()
+        return did
+
+    forget = webhooks.forgetting(timedelta(days=settings.webhook_retention_days))
+    of_webhooks = (
+        Loop("hand events out to webhooks", hand_out, idle_seconds=0.05),
+        Loop("forget what became of events", forget, idle_seconds=60.0),
+    )
     try:
-        await asyncio.gather(*(_repeat(loop, runtime, stopping) for loop in loops(senders)))
+        repeated = (_repeat(loop, runtime, stopping) for loop in (*loops(senders), *of_webhooks))
+        await asyncio.gather(deliverer.run(stopping), *repeated)
     finally:
+        await posting.close()
         await senders.close()
 
 

@@ -150,7 +150,8 @@ async def served(application: Application) -> AsyncIterator[str]:
         await serving
 
 
-SETTINGS = Settings.read({})
+SETTINGS = Settings.read({"TALLYSTICK_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.1/32"})
+"""One address of this machine may be told of events; no other may."""
 
 
 async def join(

@@ -21,7 +21,7 @@ from tallystick.base.migrate import migrate
 from tallystick.base.postgres import Postgres
 from tallystick.base.work import Runtime, Tenant
 from tallystick.main import CLOSINGS, build
-from tests import world
+from tests import told, world
 from tests.api import SETTINGS, Api, join, served
 
 POOL_SIZE = 8
@@ -106,14 +106,17 @@ async def server_major(server: str) -> int:
 
 
 @pytest.fixture(scope="session")
-async def dsn(fresh: Callable[[], Any]) -> str:
-    """A migrated database, shared by the tests of this worker; each brings its own tenants."""
+async def dsn(fresh: Callable[[], Any]) -> AsyncIterator[str]:
+    """A migrated database, shared by the tests of this worker; each brings its own tenants. In the end all of its events are held
+    against what is promised of them.
+    """
     address: str = await fresh()
     await migrate(address)
     connection = await asyncpg.connect(address)
     await connection.fetch("select partitions_ensure($1)", world.T0)
     await connection.close()
-    return address
+    yield address
+    await told.check(address)
 
 
 @pytest.fixture(scope="session")

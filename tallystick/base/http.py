@@ -4,10 +4,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 from uuid import UUID
 
-from tallystick.base import body, clock, ids, logs, mediatypes, page_table, query
+from tallystick.base import body, clock, ids, live, logs, mediatypes, page_table, query
 from tallystick.base.batcher import BUSY, RETRIED
 from tallystick.base.db import LOST
 from tallystick.base.documents import Reader
@@ -111,6 +112,8 @@ class _Journey:
     """Whether the body is read: what is left of it must be waited for, or the connection closed."""
     rate_headers: Sequence[tuple[str, str]] = ()
     download: bytes = b""
+    welcome: Callable[[], Awaitable[bool]] | None = None
+    """Whether the credential opens the door still, and may do what it might."""
 
 
 class Road:
@@ -167,7 +170,10 @@ class Road:
         if code is not None and not journey.is_read:
             self._close_after(reply, scope["headers"])
         self._end(journey, reply.status, code, reply)
-        await _send(journey, reply, send)
+        if reply.live:
+            await live.send(reply, _start(journey, reply), journey.welcome, scope, receive, send)
+        else:
+            await _send(journey, reply, send)
 
     async def _answer(self, journey: _Journey, scope: Scope, headers: Headers, receive: body.Receive) -> Reply:
         matched = self._table.match(journey.method, journey.path)
@@ -181,6 +187,7 @@ class Road:
             journey.download = (route.download or "").encode()
         caller = await _authenticate(door, headers)
         journey.caller = caller
+        journey.welcome = partial(_is_welcome, door, headers, caller)
         # Whoever is known spends: also what is not there, or not allowed, is not to be probed without limit.
         taken = self._limiter.take(caller)
         journey.rate_headers = taken.headers
@@ -198,7 +205,9 @@ class Road:
         key = _key(headers) if route.keyed else None
         attributes, body_id = await self._read(journey, route, matched, headers, receive)
         asked = Asked(caller, journey.request_id, journey.method, route.path, key)
-        return await route.handler(Call(self._house, route, asked, matched.path, asked_for, attributes, body_id))
+        named = {wanted.name.lower(): headers.get(wanted.name.lower().encode()) for wanted in route.headers}
+        read = {name: value.decode("latin-1") for name, value in named.items() if value is not None}
+        return await route.handler(Call(self._house, route, asked, matched.path, asked_for, attributes, body_id, read))
 
     async def _read(
         self, journey: _Journey, route: Route, matched: Matched, headers: Headers, receive: body.Receive
@@ -308,6 +317,16 @@ async def _authenticate(door: Authenticator, headers: Headers) -> Caller:
     return caller if caller is not None else await door.look_up(client_id, authorization)
 
 
+async def _is_welcome(door: Authenticator, headers: Headers, caller: Caller) -> bool:
+    """Whether these headers still open the door for the very same caller. Raises where nobody can tell just now."""
+    try:
+        return await _authenticate(door, headers) == caller
+    except Unavailable:
+        raise
+    except Refusal:
+        return False
+
+
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers by lower-case name. Those that decide who asks for what may be sent once only."""
     headers: dict[bytes, bytes] = {}
@@ -364,7 +383,13 @@ def _away() -> Unavailable:
     return Unavailable("The database is away for a moment; try again shortly.", headers=[("retry-after", "1")])
 
 
-async def _send(journey: _Journey, reply: Reply, send: Send) -> None:
+def _start(journey: _Journey, reply: Reply) -> dict[str, Any]:
+    """The head of an answer that is streamed."""
+    headers = [*_head(journey, reply), (b"content-type", journey.download)]
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+
+
+def _head(journey: _Journey, reply: Reply) -> list[tuple[bytes, bytes]]:
     content = reply.body
     headers = list(_EMPTY if content is None else _PLAIN)
     headers.append((b"request-id", str(journey.request_id).encode()))
@@ -374,9 +399,14 @@ async def _send(journey: _Journey, reply: Reply, send: Send) -> None:
         headers.append((name.lower().encode(), value.encode()))
     if reply.replayed:
         headers.append((b"idempotent-replayed", b"true"))
+    return headers
+
+
+async def _send(journey: _Journey, reply: Reply, send: Send) -> None:
     if reply.stream is not None:
-        await _send_stream(reply.stream, journey, [*headers, (b"content-type", journey.download)], reply.status, send)
+        await _send_stream(reply.stream, journey, _start(journey, reply), send)
         return
+    content, headers = reply.body, _head(journey, reply)
     if reply.status != 204:
         headers.append((b"content-length", str(len(content or b"")).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -384,10 +414,10 @@ async def _send(journey: _Journey, reply: Reply, send: Send) -> None:
 
 
 async def _send_stream(
-    stream: AsyncIterator[bytes], journey: _Journey, headers: Sequence[tuple[bytes, bytes]], status: int, send: Send
+    stream: AsyncIterator[bytes], journey: _Journey, start: MutableMapping[str, Any], send: Send
 ) -> None:
     """Piece by piece. What fails on the way ends the connection, so that nobody takes a part for the whole."""
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send(start)
     try:
         async for piece in stream:
             await send({"type": "http.response.body", "body": piece, "more_body": True})

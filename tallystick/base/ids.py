@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from asyncpg.pgproto import pgproto
 
 MS_LIMIT = 1 << 48
 """The first millisecond since 1970 that the 48 bits of a UUIDv7 cannot hold (year 10889)."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The driver's own subclass of uuid.UUID: made, hashed and written several times faster.
 _uuid = cast("Callable[[bytes | str], UUID]", pgproto.UUID)
@@ -28,6 +31,16 @@ def new(at_ms: int | None = None) -> UUID:
         raise ValueError("A UUIDv7 is made at an instant between 1970 and the year 10889.")
     drawn = int.from_bytes(os.urandom(10), "big") & _RANDOM
     return _uuid((at_ms << 80 | _VERSION_AND_VARIANT | drawn).to_bytes(16, "big"))
+
+
+def made_at(named: UUID) -> datetime | None:
+    """The millisecond in which a UUIDv7 was made; None for an id of another kind."""
+    if named.version != 7:
+        return None
+    try:
+        return EPOCH + timedelta(milliseconds=named.int >> 80)
+    except OverflowError:  # after the year 9999
+        return None
 
 
 def parse(text: str) -> UUID | None:

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,7 +13,9 @@ from tallystick.base.errors import IdempotencyConflict, Refusal
 from tallystick.base.mediatypes import JSON, JSON_API
 from tallystick.base.openapi_errors import COMMON, ERROR, ERROR_DOCUMENT, Errors
 from tallystick.base.openapi_shapes import EXAMPLE_ID, Schema, Shapes, is_feed
+from tallystick.base.openapi_told import Told
 from tallystick.base.routes import Parameter, Resource, Route
+from tallystick.base.topics import Topic
 from tallystick.base.work import OPERATOR
 
 VERSION: Final = "3.1.0"
@@ -54,17 +56,6 @@ _EVENT_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-class Topic(Protocol):
-    """A kind of event: its name, what it tells, and the type of resource it holds."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def summary(self) -> str: ...
-    @property
-    def subject_type(self) -> str: ...
-
-
 def document(
     routes: Iterable[Route],
     *,
@@ -74,14 +65,14 @@ def document(
     version: str,
     server_url: str,
     errors: Sequence[type[Refusal]] = COMMON,
-    told: Sequence[Resource] = (),
+    told: Told,
 ) -> dict[str, Any]:
-    """The document. `told` are resources as events hold them, where that differs from how they are read.
+    """The document. `told` is what events hold.
 
     The same table gives the same document. Raises ValueError where two operations, schemas or errors want one name.
     """
     operations = _named(routes)
-    shapes, faults = Shapes(operations, told), Errors(errors)
+    shapes, faults = Shapes(operations), Errors(errors)
     shapes.add("Error", ERROR)
     shapes.add("Errors", ERROR_DOCUMENT)
     server = server_url.rstrip("/")
@@ -89,7 +80,9 @@ def document(
     for name, route in operations.items():
         path = paths.setdefault(route.path, _path_item(route))
         path[route.method.lower()] = _operation(name, route, shapes, faults)
-    webhooks = {topic.name: _webhook(topic, shapes) for topic in topics}
+    webhooks = {topic.name: _webhook(topic, told) for topic in topics}
+    for name, schema in told.schemas.items():
+        shapes.add(name, schema)
     return {
         "openapi": VERSION,
         "info": {
@@ -167,6 +160,7 @@ def _operation(name: str, route: Route, shapes: Shapes, errors: Errors) -> dict[
         "description": inspect.getdoc(_function(route)) or route.summary,
     }
     parameters = [_query_parameter(known) for known in route.query]
+    parameters += [{**_query_parameter(known), "in": "header"} for known in route.headers]
     if route.keyed:
         parameters.append({"$ref": "#/components/parameters/Idempotency-Key"})
     if parameters:
@@ -289,16 +283,11 @@ def _example(route: Route, kind: Resource) -> dict[str, Any] | None:
     return {"data": [data], "meta": {"total": 1, "limit": 10, "offset": 0}, "links": links}
 
 
-def _webhook(topic: Topic, shapes: Shapes) -> dict[str, Any]:
-    """The body of an event as Standard Webhooks has it, and `sequence`, which is gapless for its subject."""
-    envelope = {
-        "id": {"type": "string", "format": "uuid", "description": "The same on every attempt."},
-        "type": {"type": "string", "const": topic.name},
-        "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
-        "sequence": {"type": "integer", "minimum": 1, "description": "Gapless for this subject, from 1."},
-        "data": {**shapes.event_subject(topic.subject_type), "description": "The resource as it was after the change."},
-    }
-    schema = {"type": "object", "properties": envelope, "required": list(envelope)}
+def _webhook(topic: Topic, told: Told) -> dict[str, Any]:
+    """The request that tells of an event."""
+    content: dict[str, Any] = {"schema": told.envelope(topic)}
+    if told.describes(topic):
+        content["example"] = told.example(topic)
     words = topic.name.replace(".", "_").split("_")
     return {
         "post": {
@@ -310,7 +299,7 @@ def _webhook(topic: Topic, shapes: Shapes) -> dict[str, Any]:
                 {"name": name, "in": "header", "required": True, "description": said, "schema": {"type": "string"}}
                 for name, said in _EVENT_HEADERS.items()
             ],
-            "requestBody": {"required": True, "content": {JSON: {"schema": schema}}},
+            "requestBody": {"required": True, "content": {JSON: content}},
             "responses": {"2XX": {"description": "Kept."}},
             "security": [],
         }

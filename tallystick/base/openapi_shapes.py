@@ -1,6 +1,6 @@
 """The schemas of the OpenAPI document: attributes as the structs say them, and the JSON:API documents around them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -68,10 +68,9 @@ _PAGES: Final[Mapping[str, Schema]] = {
 class Shapes:
     """The schemas of a table of routes. Each has one name; two structs that want the same one are refused."""
 
-    def __init__(self, operations: Mapping[str, Route], told: Sequence[Resource]) -> None:
+    def __init__(self, operations: Mapping[str, Route]) -> None:
         self.schemas: dict[str, Schema] = {}
-        self._told = {resource.type: resource for resource in told}
-        self._names = self._attributes(_wanted(operations, self._told))
+        self._names = self._attributes(_wanted(operations))
 
     def ref(self, name: str) -> Schema:
         """A reference to a schema that is there."""
@@ -147,18 +146,7 @@ class Shapes:
 
     def resource(self, kind: Resource) -> Schema:
         """A resource object."""
-        return self.add(kind.type, _resource_object(kind.type, self._attributes_ref(kind.attributes)))
-
-    def event_subject(self, subject_type: str) -> Schema:
-        """The resource object that an event holds: as told, else some of the resource's attributes."""
-        name = f"{subject_type}Told"
-        told = self._told.get(subject_type)
-        if told is not None:
-            return self.add(name, _resource_object(subject_type, self._attributes_ref(told.attributes)))
-        attributes: Schema = {"type": "object", "description": "Nothing personal and no free text."}
-        if f"{subject_type}Attributes" in self.schemas:
-            attributes["properties"] = self.schemas[f"{subject_type}Attributes"]["properties"]
-        return self.add(name, _resource_object(subject_type, attributes))
+        return self.add(kind.type, resource_object(kind.type, self._attributes_ref(kind.attributes)))
 
     def _attributes_ref(self, struct: type[msgspec.Struct]) -> Schema:
         return self.ref(self._names[struct])
@@ -166,7 +154,7 @@ class Shapes:
     def _attributes(self, wanted: Mapping[type[msgspec.Struct], tuple[str, bool]]) -> dict[type[msgspec.Struct], str]:
         """Describe structs and all that they hold; answers the name of each."""
         refs, found = msgspec.json.schema_components(list(wanted), ref_template=_SCHEMAS + "{name}")
-        names = {raw: _plain(raw) for raw in found}
+        names = {raw: plain_name(raw) for raw in found}
         sent = set()
         for ref, (name, is_sent) in zip(refs, wanted.values(), strict=True):
             raw = ref["$ref"].removeprefix(_SCHEMAS)
@@ -176,7 +164,7 @@ class Shapes:
         for raw, schema in found.items():
             schema.pop("title", None)
             closed = raw in sent or schema.get("additionalProperties") is False
-            _explain(schema, sent=closed)
+            explain(schema, sent=closed)
             self.add(names[raw], _renamed(schema, names))
         return {struct: name for struct, (name, _) in wanted.items()}
 
@@ -191,9 +179,7 @@ def pascal(operation: str) -> str:
     return operation[:1].upper() + operation[1:]
 
 
-def _wanted(
-    operations: Mapping[str, Route], told: Mapping[str, Resource]
-) -> dict[type[msgspec.Struct], tuple[str, bool]]:
+def _wanted(operations: Mapping[str, Route]) -> dict[type[msgspec.Struct], tuple[str, bool]]:
     """Structs with the name each gets, and whether it is sent to us: a resource's is named by its type, a request's by its
     operation, and one that several requests share by itself."""
     wanted: dict[type[msgspec.Struct], tuple[str, bool]] = {}
@@ -206,17 +192,15 @@ def _wanted(
         for shown in (route.verdicts, route.verdicts_meta):
             if shown is not None:
                 wanted.setdefault(shown, (shown.__name__, False))
-    for kind in told.values():
-        wanted.setdefault(kind.attributes, (f"{kind.type}ToldAttributes", False))
     return wanted
 
 
-def _plain(raw: str) -> str:
+def plain_name(raw: str) -> str:
     """Names of structs that stand twice come with their modules; keep what tells them apart."""
     return "".join(pascal(word) for part in raw.split(".")[-2:] for word in part.split("_"))
 
 
-def _explain(schema: Schema, *, sent: bool) -> None:
+def explain(schema: Schema, *, sent: bool) -> None:
     """Say of attributes what is agreed for their names."""
     for name, member in schema.get("properties", {}).items():
         said = (_SENT.get(name) if sent else None) or _CONVENTIONS.get(name)
@@ -240,7 +224,8 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return [_renamed(each, names) for each in value] if isinstance(value, list) else value
 
 
-def _resource_object(name: str, attributes: Schema) -> Schema:
+def resource_object(name: str, attributes: Schema) -> Schema:
+    """A resource object of this type."""
     return _object(
         {
             "id": {"type": "string", "format": "uuid"},

@@ -40,6 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._gentle = _GentleTransport(transport, self)
         super().connection_made(self._gentle)  # type: ignore[arg-type]
+        self._ending = asyncio.Event()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,6 +59,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # What an answer without an end must know: when the process ends, and how to cut off a client that reads no more.
+        self.scope["extensions"] = {"tallystick": {"ending": self._ending, "cut": self._gentle.abort}}
         self._in_head = True
         if self._head_deadline is None:
             self._expect_head()
@@ -83,6 +86,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.is_receiving() and not self._gentle.is_closing():
             self._rest_deadline = self.loop.call_later(self.rest_seconds, self._gentle.close)
+
+    def shutdown(self) -> None:
+        """Let what is being answered finish, and tell what would never finish to do so."""
+        super().shutdown()
+        self._ending.set()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's own words are not repeated
         """Refuse what is no HTTP; in a form that needs no media type."""
@@ -132,12 +140,13 @@ class BoundedProtocol(HttpToolsProtocol):
 class _GentleTransport:
     """A transport that, closed while the client still sends, ends its own side first and hears the client out for a moment."""
 
-    __slots__ = ("_closing", "_protocol", "_transport", "get_extra_info", "pause_reading", "resume_reading", "write")
+    __slots__ = ("_closing", "_protocol", "_transport", "abort", "get_extra_info", "pause_reading", "resume_reading", "write")
 
     def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
         self._transport, self._protocol, self._closing = transport, protocol, False
         self.write, self.get_extra_info = transport.write, transport.get_extra_info
         self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
+        self.abort = transport.abort
 
     def is_closing(self) -> bool:
         return self._closing or self._transport.is_closing()

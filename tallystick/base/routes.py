@@ -88,6 +88,8 @@ class Call:
     attributes: Any
     """The decoded attributes struct of `route.takes`, `Several` where a list came, or None."""
     body_id: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that the route reads and the request has, by lower-case name."""
 
     @property
     def caller(self) -> Caller:
@@ -107,6 +109,8 @@ class Reply:
     """Whether the request's log row was written in its own transaction."""
     stream: AsyncIterator[bytes] | None = None
     """A download instead of a body, sent piece by piece; its media type is the route's `download`."""
+    live: bool = False
+    """Whether the stream goes on until somebody ends it; meanwhile the credential is looked at again and again."""
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -128,6 +132,8 @@ class Route:
     status: int = 200
     errors: tuple[type[Refusal], ...] = ()
     query: tuple[Parameter, ...] = ()
+    headers: tuple[Parameter, ...] = ()
+    """Request headers that the handler reads."""
     keyed: bool = False
     """Whether the `Idempotency-Key` header is taken."""
     download: str | None = None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -98,6 +99,22 @@ def origin(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or extra or "?" in value or "#" in value:
         raise ValueError("must be an address without a path, such as https://rewards.example")
     return bare
+
+
+def networks(value: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks of addresses, such as `10.1.0.0/16`, separated by commas or spaces."""
+    try:
+        return tuple(ip_network(each) for each in value.replace(",", " ").split())
+    except ValueError:
+        raise ValueError("must be networks such as 10.1.0.0/16 or fd00::/8, separated by commas") from None
+
+
+def ports(value: str) -> tuple[int, ...]:
+    """Numbers of ports, separated by commas or spaces."""
+    named = value.replace(",", " ").split()
+    if not named or not all(re.fullmatch(r"[0-9]{1,5}", each) and 1 <= int(each) <= 65535 for each in named):
+        raise ValueError("must be numbers from 1 to 65535, separated by commas")
+    return tuple(dict.fromkeys(int(each) for each in named))
 
 
 def sender(value: str) -> str:

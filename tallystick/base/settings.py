@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -143,6 +144,19 @@ class Settings:
     )
     sms_webhook_secret: str | None = _setting(
         reads.line, None, "Signs what is posted to the gateway; required with it.", secret=True
+    )
+    webhook_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        reads.networks,
+        (),
+        "Networks that webhooks are sent to although they are private, loopback or reserved, by http and to any port, too: "
+        "CIDRs, separated by commas.",
+        shown="none",
+    )
+    webhook_ports: tuple[int, ...] = _setting(
+        reads.ports, (443, 8443), "Ports that webhooks are sent to, separated by commas.", shown="`443,8443`"
+    )
+    webhook_retention_days: int = _setting(
+        reads.whole(1, 3650), 90, "For how many days is kept what became of events at webhooks, and every attempt."
     )
 
     @classmethod

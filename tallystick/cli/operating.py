@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
@@ -60,6 +61,14 @@ def _sentence(fault: Refusal) -> str:
     return fault.detail if fault.source is None else f"{fault.source.name.rsplit('/', 1)[-1]}: {fault.detail}"
 
 
+def instant(text: str) -> datetime:
+    """An instant as it was typed, or a sentence."""
+    try:
+        return clock.parse_instant(text)
+    except ValueError as error:
+        raise fail(str(error)) from None
+
+
 def uuid(text: str) -> UUID:
     """An id as it was typed, or a sentence."""
     found = ids.parse(text.strip())
@@ -108,6 +117,7 @@ def agreement_told(agreement: partners.Agreement) -> Told:
         "visibility": agreement.visibility,
         "dataPolicy": asdict(agreement.data_policy),
         "status": agreement.status,
+        "reviewDueAt": None if agreement.review_due_at is None else clock.render(agreement.review_due_at),
     }
 
 

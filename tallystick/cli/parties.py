@@ -20,6 +20,7 @@ from tallystick.cli.operating import (
     directory,
     group,
     in_house,
+    instant,
     merchant_told,
     partner_told,
     programme_told,
@@ -144,6 +145,22 @@ def set_data_policy(
     async def act(_ground: Ground, db: Db) -> Told:
         policy = DataPolicy(transactions, visits, orders)
         return agreement_told(await partners.set_data_policy(db, uuid(agreement), policy))
+
+    show(directory(data, act), as_json)
+
+
+@agreements.command("reviewed")
+def review_agreement(
+    agreement: str,
+    due: Annotated[str | None, typer.Option(help="When the next review is due, such as 2027-06-30T00:00:00Z.")] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that an agreement was reviewed: the next review is due in a year, and its partner is told before."""
+
+    async def act(ground: Ground, db: Db) -> Told:
+        due_at = None if due is None else instant(due)
+        return agreement_told(await partners.review(db, uuid(agreement), ground.runtime.clock(), due_at))
 
     show(directory(data, act), as_json)
 

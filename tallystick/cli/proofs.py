@@ -6,6 +6,7 @@ from typing import Final
 from tallystick import ledger
 from tallystick.base.db import Db
 from tallystick.cli.proofs_of_spending import PROOFS_OF_SPENDING
+from tallystick.cli.proofs_of_thresholds import PROOFS_OF_THRESHOLDS
 
 FAULTS_MAX: Final = 100
 
@@ -72,11 +73,12 @@ PROOFS: Final[Mapping[str, str]] = {
     "the feed is gapless": AUDITOR_GAPS,
     "every change of a reward is told once": AUDITOR_UNTOLD,
     **PROOFS_OF_SPENDING,
+    **PROOFS_OF_THRESHOLDS,
 }
 
 
 async def check_stories(db: Db) -> list[ledger.Fault]:
-    """What does not fit together between rewards, payments, cards, keys, accounts and events; nothing when all of it does."""
+    """What does not fit together between rewards, payments, cards, activity, progress, keys, accounts and events, if anything."""
     faults: list[ledger.Fault] = []
     for invariant, sql in PROOFS.items():
         rows = await db.rows(f"{sql} limit {FAULTS_MAX}")

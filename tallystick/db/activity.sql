@@ -21,6 +21,16 @@ declare
     made int;
     wanted uuid[];
 begin
+    if cardinality(_sources) = 1 then
+        _sources := array_fill(_sources[1], array[cardinality(_source_ids)]);
+    end if;
+    if cardinality(_partners) = 1 then
+        _partners := array_fill(_partners[1], array[cardinality(_source_ids)]);
+    end if;
+    if cardinality(_referred) = 1 then
+        _referred := array_fill(_referred[1], array[cardinality(_source_ids)]);
+    end if;
+
     insert into activity_keys as kept (tenant_id, source, source_id, partner_id, activity_id, fingerprint)
     select _tenant_id, fresh.source, fresh.source_id, fresh.partner_id, fresh.id, fresh.fingerprint
     from unnest(_sources, _source_ids, _partners, _ids, _fingerprints) as fresh (source, source_id, partner_id, id, fingerprint)

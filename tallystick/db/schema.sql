@@ -261,7 +261,10 @@ CREATE TABLE public.agreements (
     transactions_policy text DEFAULT 'all'::text NOT NULL,
     visits_policy text DEFAULT 'all'::text NOT NULL,
     orders_policy text DEFAULT 'all'::text NOT NULL,
+    review_due_at timestamp with time zone,
+    review_told smallint DEFAULT 0 NOT NULL,
     CONSTRAINT agreements_orders_policy_check CHECK ((orders_policy = ANY (ARRAY['all'::text, 'consented'::text, 'none'::text]))),
+    CONSTRAINT agreements_review_told_check CHECK (((review_told >= 0) AND (review_told <= 2))),
     CONSTRAINT agreements_status_check CHECK ((status = ANY (ARRAY['active'::text, 'ended'::text]))),
     CONSTRAINT agreements_transactions_policy_check CHECK ((transactions_policy = ANY (ARRAY['all'::text, 'consented'::text, 'none'::text]))),
     CONSTRAINT agreements_visibility_check CHECK ((visibility = ANY (ARRAY['own'::text, 'programme'::text]))),
@@ -363,7 +366,9 @@ CREATE TABLE public.client_secrets (
     created_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
-    last_used_on date
+    last_used_on date,
+    expiry_told smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT client_secrets_expiry_told_check CHECK (((expiry_told >= 0) AND (expiry_told <= 2)))
 );
 
 CREATE TABLE public.clients (
@@ -1171,6 +1176,49 @@ CREATE TABLE public.recipients (
 
 ALTER TABLE ONLY public.recipients FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.reconciliation_differences (
+    tenant_id uuid NOT NULL,
+    reconciliation_id uuid NOT NULL,
+    number integer NOT NULL,
+    kind text NOT NULL,
+    topic text NOT NULL,
+    subject_id uuid,
+    event_id uuid,
+    reference text,
+    our_count bigint NOT NULL,
+    their_count bigint NOT NULL,
+    our_amount bigint,
+    their_amount bigint,
+    CONSTRAINT reconciliation_differences_kind_check CHECK ((kind = ANY (ARRAY['total'::text, 'missingHere'::text, 'missingThere'::text, 'differs'::text]))),
+    CONSTRAINT reconciliation_differences_number_check CHECK ((number > 0))
+);
+
+ALTER TABLE ONLY public.reconciliation_differences FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.reconciliations (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    report_id uuid NOT NULL,
+    from_at timestamp with time zone NOT NULL,
+    to_at timestamp with time zone NOT NULL,
+    currency character(3) NOT NULL,
+    status text NOT NULL,
+    totals json NOT NULL,
+    row_count integer NOT NULL,
+    difference_count bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT reconciliations_check CHECK (((status = 'matched'::text) = (difference_count = 0))),
+    CONSTRAINT reconciliations_difference_count_check CHECK ((difference_count >= 0)),
+    CONSTRAINT reconciliations_row_count_check CHECK ((row_count >= 0)),
+    CONSTRAINT reconciliations_status_check CHECK ((status = ANY (ARRAY['matched'::text, 'mismatched'::text])))
+);
+
+ALTER TABLE ONLY public.reconciliations FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.report_parts (
     tenant_id uuid NOT NULL,
     report_id uuid NOT NULL,
@@ -1180,6 +1228,25 @@ CREATE TABLE public.report_parts (
 );
 
 ALTER TABLE ONLY public.report_parts FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.report_schedules (
+    tenant_id uuid NOT NULL,
+    partner_id uuid NOT NULL,
+    merchant_id uuid NOT NULL,
+    kind text NOT NULL,
+    id uuid NOT NULL,
+    client_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    next_day date NOT NULL,
+    due_at timestamp with time zone,
+    last_report_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT report_schedules_kind_check CHECK ((kind = 'reconciliation'::text))
+)
+WITH (fillfactor='70');
+
+ALTER TABLE ONLY public.report_schedules FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.reports (
     tenant_id uuid NOT NULL,
@@ -1210,7 +1277,6 @@ CREATE TABLE public.reports (
     CONSTRAINT reports_check2 CHECK (((digest IS NOT NULL) = (status = 'completed'::text))),
     CONSTRAINT reports_dormant_months_check CHECK (((dormant_months >= 1) AND (dormant_months <= 600))),
     CONSTRAINT reports_from_version_check CHECK ((from_version >= 0)),
-    CONSTRAINT reports_kind_check CHECK ((kind = ANY (ARRAY['liability'::text, 'breakage'::text, 'settlement'::text, 'aging'::text, 'dormancy'::text, 'reconciliation'::text]))),
     CONSTRAINT reports_row_count_check CHECK ((row_count >= 0)),
     CONSTRAINT reports_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'running'::text, 'completed'::text, 'failed'::text])))
 );
@@ -1702,7 +1768,7 @@ CREATE TABLE public.webhooks (
     failed_at timestamp with time zone,
     succeeded_at timestamp with time zone,
     warned smallint DEFAULT 0 NOT NULL,
-    version integer DEFAULT 1 NOT NULL,
+    version integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT webhooks_check CHECK (((reason IS NOT NULL) = (status = 'disabled'::text))),
@@ -1917,8 +1983,20 @@ ALTER TABLE ONLY public.rate_limits
 ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_pkey PRIMARY KEY (tenant_id, phone_index);
 
+ALTER TABLE ONLY public.reconciliation_differences
+    ADD CONSTRAINT reconciliation_differences_pkey PRIMARY KEY (tenant_id, reconciliation_id, number);
+
+ALTER TABLE ONLY public.reconciliations
+    ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY public.report_parts
     ADD CONSTRAINT report_parts_pkey PRIMARY KEY (tenant_id, report_id, part);
+
+ALTER TABLE ONLY public.report_schedules
+    ADD CONSTRAINT report_schedules_pkey PRIMARY KEY (tenant_id, partner_id, merchant_id, kind);
+
+ALTER TABLE public.reports
+    ADD CONSTRAINT reports_kind_check CHECK ((kind = ANY (ARRAY['liability'::text, 'breakage'::text, 'settlement'::text, 'aging'::text, 'dormancy'::text, 'reconciliation'::text, 'trialBalance'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.reports
     ADD CONSTRAINT reports_pkey PRIMARY KEY (tenant_id, id);
@@ -2041,7 +2119,11 @@ CREATE INDEX activities_due ON ONLY public.activities USING btree (tenant_id, re
 
 CREATE INDEX activities_default_tenant_id_release_at_idx ON public.activities_default USING btree (tenant_id, release_at) WHERE ((attribution = 'pending'::text) AND (release_at IS NOT NULL));
 
+CREATE INDEX agreements_to_review ON public.agreements USING btree (review_due_at) WHERE ((status = 'active'::text) AND (review_told < 2));
+
 CREATE INDEX card_tokens_of_customer ON public.card_tokens USING btree (tenant_id, customer_id);
+
+CREATE INDEX client_secrets_expiring ON public.client_secrets USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (revoked_at IS NULL) AND (expiry_told < 2));
 
 CREATE INDEX client_secrets_of_client ON public.client_secrets USING btree (client_id);
 
@@ -2144,6 +2226,10 @@ CREATE INDEX quota_usage_of_partner ON public.quota_usage USING btree (tenant_id
 CREATE INDEX quota_usage_to_tell ON public.quota_usage USING btree (tenant_id, tell_at) WHERE (tell_at IS NOT NULL);
 
 CREATE UNIQUE INDEX recipients_by_id ON public.recipients USING btree (tenant_id, id);
+
+CREATE INDEX reconciliations_of_partner ON public.reconciliations USING btree (tenant_id, partner_id, created_at DESC, id DESC);
+
+CREATE INDEX report_schedules_due ON public.report_schedules USING btree (tenant_id, due_at) WHERE (due_at IS NOT NULL);
 
 CREATE INDEX reports_due ON public.reports USING btree (tenant_id, due_at) WHERE (due_at IS NOT NULL);
 
@@ -2367,7 +2453,13 @@ CREATE POLICY auditor_reads ON public.quota_usage FOR SELECT TO tallystick_audit
 
 CREATE POLICY auditor_reads ON public.recipients FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.reconciliation_differences FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.reconciliations FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.report_parts FOR SELECT TO tallystick_auditor USING (true);
+
+CREATE POLICY auditor_reads ON public.report_schedules FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.reports FOR SELECT TO tallystick_auditor USING (true);
 
@@ -2583,7 +2675,13 @@ CREATE POLICY own_tenant ON public.quota_usage TO tallystick_app USING ((tenant_
 
 CREATE POLICY own_tenant ON public.recipients TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
+CREATE POLICY own_tenant ON public.reconciliation_differences TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.reconciliations TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
 CREATE POLICY own_tenant ON public.report_parts TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.report_schedules TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.reports TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -2655,7 +2753,13 @@ ALTER TABLE public.quota_usage ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.recipients ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.reconciliation_differences ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.reconciliations ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.report_parts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.report_schedules ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.reports ENABLE ROW LEVEL SECURITY;
 
@@ -2906,8 +3010,17 @@ GRANT SELECT ON TABLE public.rate_limits TO tallystick_auditor;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.recipients TO tallystick_app;
 GRANT SELECT ON TABLE public.recipients TO tallystick_auditor;
 
+GRANT SELECT,INSERT ON TABLE public.reconciliation_differences TO tallystick_app;
+GRANT SELECT ON TABLE public.reconciliation_differences TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.reconciliations TO tallystick_app;
+GRANT SELECT ON TABLE public.reconciliations TO tallystick_auditor;
+
 GRANT SELECT,INSERT ON TABLE public.report_parts TO tallystick_app;
 GRANT SELECT ON TABLE public.report_parts TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.report_schedules TO tallystick_app;
+GRANT SELECT ON TABLE public.report_schedules TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reports TO tallystick_app;
 GRANT SELECT ON TABLE public.reports TO tallystick_auditor;

@@ -24,7 +24,8 @@ as $$
 $$;
 
 -- What moves of activities come to for every version that was in force when they happened: one row for each activity and version that
--- it matters to. Each activity is read once, by its key. `mark` is null for what adds up without marks.
+-- it matters to. Each activity is read once, by its key. `mark` is null for what adds up without marks. Of states, amounts and units
+-- that all moves have alike only one is given.
 create or replace function thresholds_moves(
     _tenant_id uuid, _activities uuid[], _before_states text[], _before_amounts bigint[], _before_units bigint[],
     _after_states text[], _after_amounts bigint[], _after_units bigint[], _only_marks boolean
@@ -37,8 +38,10 @@ set enable_mergejoin = off
 set enable_nestloop = off  -- but for what is found by its key; there may be many rules
 as $$
     with moves as materialized (
-        select m.before_state, m.before_amount, m.before_units, m.after_state, m.after_amount, m.after_units, a.id, a.merchant_id,
-            a.customer_id, a.kind, a.type, a.occurred_at, a.channel, a.location_id, a.currency, a.amount, a.tax, a.units, a.categories,
+        select coalesce(m.before_state, _before_states[1]) as before_state, coalesce(m.before_amount, _before_amounts[1]) as before_amount,
+            coalesce(m.before_units, _before_units[1]) as before_units, coalesce(m.after_state, _after_states[1]) as after_state,
+            coalesce(m.after_amount, _after_amounts[1]) as after_amount, coalesce(m.after_units, _after_units[1]) as after_units, a.id,
+            a.merchant_id, a.customer_id, a.kind, a.type, a.occurred_at, a.channel, a.location_id, a.currency, a.amount, a.tax, a.units, a.categories,
             a.category_amounts, a.category_taxes, a.category_units, a.methods, a.method_amounts, l.time_zone as zone, l.groups
         from unnest(
             _activities, _before_states, _before_amounts, _before_units, _after_states, _after_amounts, _after_units
@@ -132,16 +135,16 @@ begin
     return query
     with summed as materialized (
         select w.threshold_id, w.customer_id, w.window_start, w.merchant_id, max(w.number) as number,
-            coalesce(sum(w.counted) filter (where not w.marking), 0)::bigint as counted,
-            coalesce(sum(w.pending) filter (where not w.marking), 0)::bigint as pending,
+            case when w.marking then 0 else sum(w.counted)::bigint end as counted,
+            case when w.marking then 0 else sum(w.pending)::bigint end as pending,
             (array_agg(w.activity_id order by w.occurred_at desc, w.activity_id))[1] as activity_id,
             (array_agg(w.location_id order by w.occurred_at desc, w.activity_id))[1] as location_id
         from thresholds_moves(
             _tenant_id, _activities, _before_states, _before_amounts, _before_units, _after_states, _after_amounts, _after_units,
             false
         ) as w
-        group by w.threshold_id, w.customer_id, w.window_start, w.merchant_id
-        having bool_or(w.marking) or sum(w.counted) <> 0 or sum(w.pending) <> 0
+        group by w.threshold_id, w.customer_id, w.window_start, w.merchant_id, w.marking
+        having w.marking or sum(w.counted) <> 0 or sum(w.pending) <> 0
         order by w.threshold_id, w.customer_id, w.window_start
     ),
     moved as (

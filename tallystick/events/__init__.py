@@ -3,7 +3,9 @@
 One row serves the feed, webhooks and the console. Owns `events` and `tenant_heads`.
 """
 
-from tallystick.events.actions import number, record
+from tallystick.events.actions import find, number, record
+from tallystick.events.catalogue import Catalogue
 from tallystick.events.model import TOPICS, Event, Topic
+from tallystick.events.streaming import Streams
 
-__all__ = ["TOPICS", "Event", "Topic", "number", "record"]
+__all__ = ["TOPICS", "Catalogue", "Event", "Streams", "Topic", "find", "number", "record"]

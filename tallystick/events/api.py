@@ -1,103 +1,98 @@
-"""The feed of everything that happened, by cursor: gapless and in commit order."""
+"""The feed of everything that happened: by cursor, one at a time, and as it happens. Gapless and in commit order."""
 
-import msgspec
+from functools import partial
+from typing import Final
 
 import tallystick.events.store as store
-from tallystick.base import clock, jsonapi
-from tallystick.base.errors import InvalidRequest, Refusal, Refusals, parameter
-from tallystick.base.routes import Call, Parameter, Reply, Resource, Route
-from tallystick.events.model import TOPICS
+from tallystick.base import ids, jsonapi
+from tallystick.base.errors import InvalidRequest, NotFound, RateLimited, Refusal, Refusals, header, parameter
+from tallystick.base.routes import Call, Reply, Route
+from tallystick.events import asking, digest_api
+from tallystick.events.resource import WEBHOOK_EVENT, feed, resource
+from tallystick.events.store import Wanted
+from tallystick.events.streaming import Streams
 
-PAGE_MAX = 50
-PAGE_DEFAULT = 10
-POSITION_MAX = 2**63 - 1
-WHOLE = {"type": "integer", "minimum": 0}
-
-EXAMPLE = {
-    "position": 1042,
-    "topic": "reward.credited",
-    "sequence": 1,
-    "subjectType": "Reward",
-    "subjectId": "0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a10",
-    "timestamp": "2026-06-17T12:00:00.000Z",
-    "document": {"id": "0199d3c0-5f1e-7c6a-9d52-0d6f3c1b2a10", "type": "Reward", "attributes": {"status": "Credited"}},
-}
-
-
-class WebhookEventAttributes(msgspec.Struct, rename="camel", gc=False):
-    """One thing that happened. `position` is gapless for the programme and environment, `sequence` for the subject."""
-
-    position: int
-    topic: str
-    sequence: int
-    subject_type: str
-    subject_id: str
-    timestamp: str
-    document: msgspec.Raw
-
-
-WEBHOOK_EVENT = Resource("WebhookEvent", "/api/v1/webhook-events", WebhookEventAttributes, EXAMPLE)
+SCOPE: Final = "webhook-events:read"
+EVENT_STREAM: Final = "text/event-stream"
 
 
 async def list_events(call: Call) -> Reply:
     """Events behind the cursor, oldest first. The last position of a page is the cursor of the next one."""
     faults: list[Refusal] = []
-    after = _whole(call.query.get("page[after]"), "page[after]", 0, 0, POSITION_MAX, faults)
-    limit = _whole(call.query.get("page[limit]"), "page[limit]", PAGE_DEFAULT, 1, POSITION_MAX, faults)
-    topic = call.query.get("filter[topic]")
-    if topic is not None and topic not in {known.name for known in TOPICS}:
-        faults.append(InvalidRequest("There is no such topic.", source=parameter("filter[topic]")))
+    wanted, limit = asking.wanted(call, faults), asking.limit(call, faults)
     if faults:
         raise Refusals(faults)
-    limit = min(limit, PAGE_MAX)
-    caller = call.caller
-    async with call.house.runtime.reading(caller.tenant) as work:
-        page = await store.feed(work, after, caller, None if topic is None else [topic], limit)
-    shown = [
-        jsonapi.resource(
-            WEBHOOK_EVENT,
-            event.id,
-            WebhookEventAttributes(
-                position=event.position,
-                topic=event.topic,
-                sequence=event.sequence,
-                subject_type=event.subject_type,
-                subject_id=str(event.subject_id),
-                timestamp=clock.render(event.at),
-                document=msgspec.Raw(event.document.encode()),
-            ),
-        )
-        for event in page
-    ]
-    cursor = page[-1].position if page else after
-    following = jsonapi.link(call, {"page[after]": str(cursor), "page[limit]": str(limit)})
-    meta = {"after": str(cursor), "limit": limit}
-    # A full page says that there may be more; behind the last event the same cursor is asked again later.
-    return Reply(200, jsonapi.feed(shown, meta=meta, following=following if len(page) == limit else None))
+    async with call.house.runtime.reading(call.caller.tenant) as work:
+        page = await store.feed(work, call.caller, wanted, limit)
+    return Reply(200, feed(call, page, wanted.after, limit))
 
 
-def _whole(sent: str | None, name: str, default: int, least: int, most: int, faults: list[Refusal]) -> int:
-    if sent is None:
-        return default
-    if sent.isascii() and sent.isdigit() and len(sent) <= 19 and least <= int(sent) <= most:
-        return int(sent)
-    faults.append(InvalidRequest(f"A whole number of at least {least} is wanted.", source=parameter(name)))
-    return default
+async def get_event(call: Call) -> Reply:
+    """One event by its id, which is the `webhook-id` of what was sent."""
+    event_id = ids.parse(call.path["id"])
+    found = None
+    if event_id is not None:
+        async with call.house.runtime.reading(call.caller.tenant) as work:
+            found = await store.one(work, call.caller, event_id)
+    if found is None:
+        raise NotFound("No event has this id. Verify the id.")
+    return Reply(200, jsonapi.document(resource(found)), resource_id=found.id)
 
 
-ROUTES = (
-    Route(
-        "GET",
-        "/api/v1/webhook-events",
-        list_events,
-        "webhook-events:read",
-        "Read what happened, in commit order",
-        gives=WEBHOOK_EVENT,
-        many=True,
-        query=(
-            Parameter("page[after]", "The position behind which to read; the cursor of the page before.", schema=WHOLE),
-            Parameter("page[limit]", "How many to answer, 1 to 50; 10 unless told.", schema={**WHOLE, "minimum": 1}),
-            Parameter("filter[topic]", "Only events of this topic."),
+async def stream_events(streams: Streams | None, call: Call) -> Reply:
+    """Events as they happen, as server-sent events: `id` is the position, `event` the topic, `data` what a webhook's body is.
+
+    It goes on where the header Last-Event-ID, or `after`, says, and else begins with what happens next. A comment comes every 15
+    seconds where nothing else does. It ends where the credential does and where the process ends; come back with the last id.
+    """
+    assert streams is not None, "the process that answers has streams"
+    faults: list[Refusal] = []
+    topics, subject = asking.topics(call, faults), asking.subject(call, faults)
+    asked = asking.stream_position(call, faults)
+    if faults:
+        raise Refusals(faults)
+    streams.admit(call.caller)
+    async with call.house.runtime.reading(call.caller.tenant) as work:
+        head = await store.head(work)
+    if asked is not None and asked > head:
+        named = header("Last-Event-ID") if call.headers.get("last-event-id") else parameter("after")
+        raise InvalidRequest("The feed does not reach that far. Begin without it.", source=named)
+    wanted = Wanted(topics, subject, after=head if asked is None else asked)
+    return Reply(200, None, stream=streams.follow(call.caller, wanted, head), live=True)
+
+
+def routes(streams: Streams | None) -> tuple[Route, ...]:
+    """What this room offers over HTTP."""
+    return (
+        Route(
+            "GET",
+            "/api/v1/webhook-events",
+            list_events,
+            SCOPE,
+            "Read what happened, in commit order",
+            gives=WEBHOOK_EVENT,
+            many=True,
+            query=(asking.AFTER, asking.LIMIT, asking.TOPIC, asking.SUBJECT, asking.SINCE, asking.UNTIL),
         ),
-    ),
-)
+        Route(
+            "GET",
+            "/api/v1/webhook-events/stream",
+            partial(stream_events, streams),
+            SCOPE,
+            "Follow what happens, as server-sent events",
+            download=EVENT_STREAM,
+            query=(asking.STREAM_AFTER, asking.TOPIC, asking.SUBJECT),
+            headers=(asking.LAST_EVENT,),
+            errors=(RateLimited,),
+        ),
+        Route(
+            "GET",
+            "/api/v1/webhook-events/{id}",
+            get_event,
+            SCOPE,
+            "Get one event",
+            gives=WEBHOOK_EVENT,
+            errors=(NotFound,),
+        ),
+        *digest_api.ROUTES,
+    )

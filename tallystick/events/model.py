@@ -105,6 +105,10 @@ TOPICS = (
     Topic("reconciliation.report_ready", "A report can be downloaded.", "Report"),
     Topic("merchant.updated", "A merchant's settings were changed.", "Merchant"),
     Topic("credential.rotated", "A credential got a new secret.", "Credential"),
+    Topic("credential.expiring", "A secret of a credential ends within 7 days, or within one.", "Credential"),
+    Topic("access.review_due", "An agreement is to be reviewed within 30 days, or now.", "Agreement"),
+    Topic("webhook.failing", "An endpoint fails; it is disabled if that goes on.", "Webhook"),
+    Topic("webhook.disabled", "An endpoint is disabled; what happens meanwhile is kept for it.", "Webhook"),
 )
 """Every topic there is; an event of another is refused where it is recorded."""
 

@@ -25,6 +25,7 @@ from tallystick.partners.actions import (
 from tallystick.partners.authentication import Authenticator, forget_expired_tokens
 from tallystick.partners.limits import Limiter, Taken
 from tallystick.partners.model import Agreement, Client, NewClient, Partner, Programme, Secret, Visibility
+from tallystick.partners.noticing import review, tell_of_reviews, tell_of_secrets
 from tallystick.partners.oauth import oauth_pages
 from tallystick.partners.operator_store import AgreementBooks, Operator
 from tallystick.partners.operators import (
@@ -71,6 +72,7 @@ __all__ = [
     "list_programmes",
     "oauth_pages",
     "resume_partner",
+    "review",
     "revoke_client",
     "revoke_operator",
     "revoke_secret",
@@ -78,4 +80,6 @@ __all__ = [
     "set_data_policy",
     "sight",
     "suspend_partner",
+    "tell_of_reviews",
+    "tell_of_secrets",
 ]

@@ -21,6 +21,7 @@ from tallystick.partners.model import (
     NAME_MAX,
     OVERLAP,
     OVERLAP_MAX,
+    REVIEW_EVERY,
     Agreement,
     Client,
     NewClient,
@@ -56,7 +57,8 @@ async def add_partner(db: Db, name: str, now: datetime) -> Partner:
 
 async def agree(db: Db, partner_id: UUID, programme_id: UUID, visibility: Visibility, now: datetime) -> Agreement:
     """Bring a partner to a programme. An agreement that ended begins again, and so do its clients that were not revoked."""
-    wanted = Agreement(ids.new(), partner_id, programme_id, visibility, "active", now)
+    due_at = now + REVIEW_EVERY
+    wanted = Agreement(ids.new(), partner_id, programme_id, visibility, "active", now, review_due_at=due_at)
     try:
         made = await store.agree(db, wanted)
     except asyncpg.ForeignKeyViolationError as error:

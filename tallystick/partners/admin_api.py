@@ -34,6 +34,7 @@ class AgreementAttributes(msgspec.Struct, rename="camel"):
     visibility: str
     data_policy: DataPolicyAttributes
     status: str
+    review_due_at: str | None
     created_at: str
 
 
@@ -49,6 +50,7 @@ AGREEMENT: Final = Resource(
         "visibility": "own",
         "dataPolicy": {"transactions": "consented", "visits": "all", "orders": "none"},
         "status": "active",
+        "reviewDueAt": "2027-06-17T12:00:00.000Z",
         "createdAt": "2026-06-17T12:00:00.000Z",
     },
 )
@@ -76,6 +78,7 @@ def _attributes(agreement: AgreementBooks) -> AgreementAttributes:
         visibility=agreement.visibility,
         data_policy=DataPolicyAttributes(**asdict(agreement.data_policy)),
         status=agreement.status,
+        review_due_at=None if agreement.review_due_at is None else clock.render(agreement.review_due_at),
         created_at=clock.render(agreement.created_at),
     )
 

@@ -15,6 +15,8 @@ NAME_MAX: Final = 200
 LIVE_SECRETS_MAX: Final = 2
 OVERLAP: Final = timedelta(days=7)
 """How long the old secret goes on after a rotation, unless told."""
+REVIEW_EVERY: Final = timedelta(days=365)
+"""How long after an agreement, or a review of it, the next one is due, unless told."""
 OVERLAP_MAX: Final = timedelta(days=90)
 
 
@@ -51,6 +53,8 @@ class Agreement:
     created_at: datetime
     data_policy: DataPolicy = field(default_factory=DataPolicy)
     """Whose transactions, visits and orders the partner may send."""
+    review_due_at: datetime | None = None
+    """When it is to be reviewed next, in real time; None: not at all."""
 
 
 @dataclass(frozen=True, slots=True)

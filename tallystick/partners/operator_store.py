@@ -36,7 +36,7 @@ COUNT_AGREED = f"select count(*) {AGREED}"
 
 LIST_AGREED = f"""
 select a.id, a.partner_id, p.name, a.programme_id, g.name, a.visibility, a.status, a.created_at, s.id, l.id,
-    a.transactions_policy, a.visits_policy, a.orders_policy {AGREED}
+    a.transactions_policy, a.visits_policy, a.orders_policy, a.review_due_at {AGREED}
 order by a.created_at, a.id offset $4 limit $5
 """
 
@@ -68,6 +68,7 @@ class AgreementBooks:
     sandbox: Tenant
     production: Tenant
     data_policy: DataPolicy
+    review_due_at: datetime | None
 
 
 async def insert(db: Db, operator: Operator, digest: bytes) -> None:
@@ -130,4 +131,5 @@ def _agreement(row: Row) -> AgreementBooks:
         sandbox=Tenant(row[8], row[3], "sandbox"),
         production=Tenant(row[9], row[3], "production"),
         data_policy=DataPolicy(row[10], row[11], row[12]),
+        review_due_at=row[13],
     )

@@ -25,6 +25,8 @@ SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "thresholds:write": "Write, publish, pause and complete threshold rules, and rehearse them.",
         "integrations:read": "Read the systems that send their own documents.",
         "integrations:write": "Connect, change and disconnect systems that send their own documents.",
+        "webhooks:read": "Read your webhooks and what became of their events.",
+        "webhooks:write": "Make, prove, change and replay webhooks.",
         "locations:read": "Read the places where merchants trade.",
         "locations:write": "Add places and change them.",
         "usage:read": "Read what is used of your quotas.",

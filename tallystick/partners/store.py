@@ -37,13 +37,14 @@ PARTNERS = "select id, name, status, created_at from partners order by created_a
 SET_PARTNER = "update partners set status = $2 where id = $1 returning id, name, status, created_at"
 
 AGREEMENT_COLUMNS = """id, partner_id, programme_id, visibility, status, created_at, transactions_policy, visits_policy,
-    orders_policy"""
+    orders_policy, review_due_at"""
 
 # An agreement that ended begins again; one that is active is left as it is, and nothing is answered.
 AGREE = f"""
-insert into agreements as made (id, partner_id, programme_id, visibility, status, created_at)
-values ($1, $2, $3, $4, 'active', $5)
-on conflict (partner_id, programme_id) do update set status = 'active', visibility = excluded.visibility
+insert into agreements as made (id, partner_id, programme_id, visibility, status, created_at, review_due_at)
+values ($1, $2, $3, $4, 'active', $5, $6)
+on conflict (partner_id, programme_id) do update
+set status = 'active', visibility = excluded.visibility, review_due_at = excluded.review_due_at, review_told = 0
 where made.status = 'ended'
 returning {AGREEMENT_COLUMNS}
 """
@@ -175,6 +176,7 @@ async def agree(db: Db, agreement: Agreement) -> Agreement | None:
         agreement.programme_id,
         agreement.visibility,
         agreement.created_at,
+        agreement.review_due_at,
     )
     return None if row is None else _agreement(row)
 
@@ -298,4 +300,4 @@ def _client(row: Row) -> Client:
 
 
 def _agreement(row: Row) -> Agreement:
-    return Agreement(row[0], row[1], row[2], row[3], row[4], row[5], DataPolicy(row[6], row[7], row[8]))
+    return Agreement(row[0], row[1], row[2], row[3], row[4], row[5], DataPolicy(row[6], row[7], row[8]), row[9])

@@ -128,3 +128,38 @@ class Answer:
     fault: Fault | None
     """None: it succeeded."""
     milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that was made, as it is kept; `answer` is the beginning of what was answered."""
+
+    webhook_id: UUID
+    position: int
+    event_id: UUID
+    id: UUID
+    number: int
+    at: datetime
+    milliseconds: int
+    status_code: int | None
+    fault: str | None
+    answer: bytes | None
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A wish to send again what lies behind `from_position` up to `to_position`."""
+
+    id: UUID
+    webhook_id: UUID
+    partner_id: UUID
+    topics: tuple[str, ...] | None
+    only_missing: bool
+    from_position: int
+    to_position: int
+    done_position: int
+    matched: int
+    status: Literal["running", "completed", "cancelled"]
+    created_at: datetime
+    updated_at: datetime

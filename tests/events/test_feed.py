@@ -1,21 +1,44 @@
 """The feed of everything that happened: gapless, in commit order, however many write, and nobody reads what is not theirs."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
 
-from tallystick import events
+from tallystick import events, main
 from tallystick.base import ids
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime, Work
+from tallystick.merchants.resource import MERCHANT_EXAMPLE
 from tests.api import Api, join, luna
+from tests.conftest import Clock
 from tests.rewards.cast import another_client, cancel, check_whole, feed, refused, update
 
 PERSONAL = ("+12025550143", "2025550143", "canary message", "canary@partner.example")
+
+
+MERCHANT_TOLD = json.dumps(MERCHANT_EXAMPLE).encode()
+USAGE_TOLD = main.told().example(next(topic for topic in events.TOPICS if topic.name == "quota.warning"))["data"]
+
+
+def used_up(api: Api) -> events.Event:
+    """Something that is about no merchant."""
+    document = json.dumps(USAGE_TOLD).encode()
+    subject_id = UUID(USAGE_TOLD["id"])
+    return replace(
+        happened(api),
+        topic="quota.warning",
+        subject_type="Usage",
+        subject_id=subject_id,
+        merchant_id=None,
+        document=document,
+    )
 
 
 def happened(api: Api, number: int = 1) -> events.Event:
@@ -26,7 +49,7 @@ def happened(api: Api, number: int = 1) -> events.Event:
         subject_type="Merchant",
         subject_id=subject_id,
         sequence=number,
-        document=b'{"id":"%s","type":"Merchant","attributes":{}}' % str(subject_id).encode(),
+        document=b'{"id":"%s","type":"Merchant","attributes":%s}' % (str(subject_id).encode(), MERCHANT_TOLD),
         partner_id=api.partner_id,
         merchant_id=api.merchant_id,
     )
@@ -42,7 +65,14 @@ async def test_an_event_tells_the_resource_as_it_became(api: Api) -> None:
     (event,) = (await api.get("webhook-events")).data
     assert event["type"] == "WebhookEvent"
     told = event["attributes"]
-    document = told.pop("document")
+    document, envelope = told.pop("document"), told.pop("envelope")
+    assert envelope == {
+        "id": event["id"],
+        "type": "reward.pre_issued",
+        "timestamp": "2026-03-02T09:00:00.000Z",
+        "sequence": 1,
+        "data": document,
+    }
     assert told == {
         "position": 1,
         "topic": "reward.pre_issued",
@@ -50,6 +80,7 @@ async def test_an_event_tells_the_resource_as_it_became(api: Api) -> None:
         "subjectType": "Reward",
         "subjectId": issued.data["id"],
         "timestamp": "2026-03-02T09:00:00.000Z",
+        "recordedAt": "2026-03-02T09:00:00.000Z",
     }
     assert (document["id"], document["type"]) == (issued.data["id"], "Reward")
     personal = {"message", "notificationEmail"}
@@ -217,7 +248,7 @@ async def test_what_is_about_no_merchant_is_for_its_own_partner_alone(
     neighbour = await join(runtime, session, base_url, tenant=api.tenant, visibility="programme")
     at_the_merchant = await another_client(runtime, api, (api.merchant_id,))
     async with runtime.work(api.tenant) as work:
-        events.record(work, replace(happened(api), topic="quota.warning", subject_type="Usage", merchant_id=None))
+        events.record(work, used_up(api))
         events.record(work, happened(api))
     told = [[event["topic"] for event in await feed(one)] for one in (api, at_the_merchant, neighbour)]
     assert told == [["quota.warning", "merchant.updated"], ["quota.warning", "merchant.updated"], ["merchant.updated"]]
@@ -250,3 +281,61 @@ async def test_nothing_personal_is_told_whatever_happens(api: Api, runtime: Runt
     answer = await api.get("webhook-events?page[limit]=50")
     contains: Callable[[str], bool] = answer.text.__contains__
     assert not [canary for canary in PERSONAL if contains(canary)]
+
+
+async def test_one_event_is_found_by_its_id(api: Api, runtime: Runtime, clock: Clock) -> None:
+    for _ in range(3):
+        await api.issue("+12025550100", merchantId=str(api.merchant_id))
+        clock.move(timedelta(microseconds=1_700))
+        async with runtime.work(api.tenant) as work:
+            events.record(work, happened(api))
+            events.record(work, happened(api))
+    page = (await api.get("webhook-events?page[limit]=50")).data
+    assert len(page) == 9 - 2
+    for event in page:
+        assert (await api.get(f"webhook-events/{event['id']}")).data == event
+
+
+async def test_an_event_of_somebody_else_is_not_there(
+    api: Api, runtime: Runtime, session: aiohttp.ClientSession, base_url: str
+) -> None:
+    other = await join(runtime, session, base_url, tenant=api.tenant)
+    foreigner = await join(runtime, session, base_url)
+    await api.issue()
+    (event,) = (await api.get("webhook-events")).data
+    for who in (other, foreigner):
+        refused(await who.get(f"webhook-events/{event['id']}"), 404, "NotFound")
+
+
+@pytest.mark.parametrize(
+    "named", [str(ids.new()), "x", "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-7fff-bfff-ffffffffffff"]
+)
+async def test_what_is_no_event_is_not_there(api: Api, named: str) -> None:
+    refused(await api.get(f"webhook-events/{named}"), 404, "NotFound")
+
+
+async def test_a_feed_may_be_asked_for_several_topics_one_subject_and_a_time(
+    api: Api, runtime: Runtime, clock: Clock
+) -> None:
+    reward_id = (await api.issue()).data["id"]
+    clock.move(timedelta(hours=1))
+    async with runtime.work(api.tenant) as work:
+        events.record(work, happened(api))
+    clock.move(timedelta(hours=1))
+    await cancel(api, reward_id)
+
+    async def found(query: str) -> list[int]:
+        answer = await api.get(f"webhook-events?{query}")
+        assert answer.status == 200, answer.text
+        return [event["attributes"]["position"] for event in answer.data]
+
+    assert await found("filter[topic]=reward.pre_issued,reward.cancelled") == [1, 3]
+    assert await found(f"filter[subjectId]={reward_id}") == [1, 3]
+    assert await found("filter[from]=2026-03-02T10:00:00Z") == [2, 3]
+    assert await found("filter[to]=2026-03-02T10:00:00Z") == [1]
+    assert await found("filter[from]=2026-03-02T09:00:00.001Z&filter[to]=2026-03-02T11:00:00Z") == [2]
+    assert await found("filter[topic]=merchant.updated&filter[from]=2026-03-02T11:00:00Z") == []
+    for wrong in ("filter[subjectId]=x", "filter[from]=x", "filter[to]=2026-03-02"):
+        refused(await api.get(f"webhook-events?{wrong}"), 400, "InvalidRequest", wrong.split("=")[0])
+    wrong = "filter[from]=2026-03-02T10:00:00Z&filter[to]=2026-03-02T10:00:00Z"
+    refused(await api.get(f"webhook-events?{wrong}"), 400, "InvalidRequest", "filter[to]")

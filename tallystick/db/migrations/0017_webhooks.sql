@@ -18,7 +18,7 @@ create table webhook_heads (
 -- An address where a partner hears of events behind `since_position`, of these topics ({*}: all), merchants and places (null: all of
 -- them). `merchant_limit` is the limit of the credential that made it. It is pending until a signed ping was answered well.
 -- `failing_since` is when it began to fail without a success between; `warned` is the share of the patience at which its partner
--- was told last, in percent. `version` counts what its events count.
+-- was told last, in percent. `version` counts its events.
 create table webhooks (
     tenant_id uuid not null,
     id uuid not null,
@@ -41,7 +41,7 @@ create table webhooks (
     failed_at timestamptz,
     succeeded_at timestamptz,
     warned smallint not null default 0,
-    version integer not null default 1,
+    version integer not null default 0,
     created_at timestamptz not null,
     updated_at timestamptz not null,
     primary key (tenant_id, id),

@@ -1,0 +1,1 @@
+../../clients/webhooks/python/tallystick_webhooks.py
