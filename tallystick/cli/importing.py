@@ -19,6 +19,8 @@ PART_BYTES: Final = 4 * 1024 * 1024
 LOOK_SECONDS: Final = 0.3
 TRIES: Final = 5
 JSON_API: Final = "application/vnd.api+json"
+ENDINGS: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet", ".pq": "parquet"}
+SHOWN_REJECTIONS: Final = 5
 
 
 class Refused(Exception):
@@ -80,7 +82,7 @@ async def _read(answer: aiohttp.ClientResponse, method: str, path: str) -> Any:
 
 def import_file(
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A CSV file, or lines of JSON.")
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A CSV file, lines of JSON, or Parquet.")
     ],
     kind: Annotated[
         Literal["transaction", "visit", "order"], typer.Option(help="What its lines tell.")
@@ -93,7 +95,7 @@ def import_file(
         str | None, typer.Option(help="The merchant's id, where the client may act for several.")
     ] = None,
     file_format: Annotated[
-        Literal["csv", "ndjson"] | None, typer.Option("--format", help="By the file's ending, unless told.")
+        Literal["csv", "ndjson", "parquet"] | None, typer.Option("--format", help="By the file's ending, unless told.")
     ] = None,
     delimiter: Annotated[str, typer.Option(help="What parts the columns of a CSV.")] = ",",
     attribution: Annotated[
@@ -117,7 +119,7 @@ def import_file(
     address, headers = _credential(credentials, environment, base_url)
     attributes: dict[str, Any] = {
         "kind": kind,
-        "format": file_format or ("ndjson" if file.suffix in (".ndjson", ".jsonl") else "csv"),
+        "format": file_format or ENDINGS.get(file.suffix.lower(), "csv"),
         "columns": dict(_columns(column or ())),
         "delimiter": delimiter,
     }
@@ -191,8 +193,15 @@ async def _watch(house: House, import_id: str, progress: Progress, size: int) ->
         progress.update(task, completed=shown["percent"] * size // 100)
         if shown["status"] not in ("accepted", "running"):
             seconds = round(time.monotonic() - began, 1)
-            return {"id": import_id, "seconds": seconds, **{name: shown[name] for name in TOLD}}
+            told = {"id": import_id, "seconds": seconds, **{name: shown[name] for name in TOLD}}
+            return told | {"firstRejections": await _rejections(house, import_id) if shown["rejected"] else []}
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _rejections(house: House, import_id: str) -> list[dict[str, Any]]:
+    """The first lines that were not taken, and why."""
+    page: Any = await house.ask("GET", f"imports/{import_id}/rejections?page[limit]={SHOWN_REJECTIONS}")
+    return [{name: each["attributes"][name] for name in ("line", "code", "detail")} for each in page]
 
 
 TOLD: Final = ("status", "linesDone", "accepted", "duplicates", "rejected", "detail")
@@ -206,4 +215,6 @@ def _tell(found: Mapping[str, Any]) -> None:
     if found["detail"]:
         say(found["detail"])
     if found["rejected"]:
-        say(f"GET /api/v1/imports/{found['id']}/rejections tells which, and why")
+        for each in found["firstRejections"]:
+            say(f"  line {each['line']}: {each['code']}, {each['detail']}")
+        say(f"All of them, as CSV: GET /api/v1/imports/{found['id']}/rejections/download")

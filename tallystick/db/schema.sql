@@ -769,7 +769,7 @@ CREATE TABLE public.imports (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     CONSTRAINT imports_attribution_check CHECK ((attribution = ANY (ARRAY['immediate'::text, 'reconciled'::text]))),
-    CONSTRAINT imports_format_check CHECK ((format = ANY (ARRAY['csv'::text, 'ndjson'::text]))),
+    CONSTRAINT imports_format_check CHECK ((format = ANY (ARRAY['csv'::text, 'ndjson'::text, 'parquet'::text]))),
     CONSTRAINT imports_kind_check CHECK ((kind = ANY (ARRAY['transaction'::text, 'visit'::text, 'order'::text]))),
     CONSTRAINT imports_status_check CHECK ((status = ANY (ARRAY['uploading'::text, 'accepted'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 );

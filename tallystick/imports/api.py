@@ -28,7 +28,7 @@ from tallystick.base.work import Runtime, Tenant
 from tallystick.customers.api import NoAttributes, path_id, replied
 from tallystick.imports import actions, resource
 from tallystick.imports.actions import CreateImport, EndImport, StartImport
-from tallystick.imports.model import FIELDS, PART_BYTES, PARTS_MAX, Import, missing
+from tallystick.imports.model import FIELDS, PART_BYTES, PARTS_MAX, Format, Import, missing
 from tallystick.imports.running import line_place, part_place
 from tallystick.merchants import MerchantDirectory
 from tallystick.merchants.model import MACHINE_ZONES
@@ -40,6 +40,7 @@ Zone = Annotated[
 ]
 EXAMPLE: Final = {"kind": "transaction", "format": "csv", "columns": {"sourceId": "receipt", "occurredAt": "date"}}
 PAGE_OF_DOWNLOAD: Final = 1_000
+FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class PartConflict(Refusal):
@@ -50,7 +51,7 @@ class ImportToSend(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """A file of activity. `columns` names the file's own column of each field, where it is not the field's name."""
 
     kind: Literal["transaction", "visit", "order"]
-    format: Literal["csv", "ndjson"]
+    format: Format
     merchant_id: str | None = None
     columns: dict[Field, Column] = {}
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
@@ -201,9 +202,14 @@ async def _rejections(runtime: Runtime, tenant: Tenant, import_id: UUID) -> Asyn
         if not opened:
             return
         text = io.StringIO(newline="")
-        csv.writer(text).writerows(opened)
+        csv.writer(text).writerows((line, code, detail, _harmless(sent)) for line, code, detail, sent in opened)
         yield text.getvalue().encode()
         after = opened[-1][0]
+
+
+def _harmless(text: str) -> str:
+    """The text with an apostrophe before what a spreadsheet would take for a formula."""
+    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 async def _visible(call: Call) -> Import:

@@ -68,6 +68,8 @@ class Cutter:
             else:
                 self._long = rest[start : start + SHOWN_MAX]
         self._rest = rest[start:]
+        if last and self._long is not None:
+            yield self._record(b"", 0, 0)
 
     def _record(self, rest: bytes, start: int, end: int) -> Record:
         text, self._long = self._long, None

@@ -70,6 +70,8 @@ def values(found: Import, record: Record, places: Mapping[str, int], width: int)
         return None
     try:
         text = _decoded(record)
+        if found.format == "parquet":
+            return _row(msgspec.json.decode(text))
         if found.format == "ndjson":
             return _object(found, msgspec.json.decode(text)) if text.strip() else None
         (cells,) = _cells(text, found.delimiter)
@@ -120,6 +122,13 @@ def _object(found: Import, value: Any) -> Said:
         raise ValueError(f"it has no field {unknown[0]!r}")
     said = {renamed[name]: each for name, each in value.items() if each is not None}
     return {field: each.strip() if isinstance(each, str) else each for field, each in said.items() if each != ""}
+
+
+def _row(said: dict[str, Any]) -> Said:
+    if _holds_nul(said):
+        raise ValueError("it holds a NUL")
+    stripped = {field: each.strip() if isinstance(each, str) else each for field, each in said.items()}
+    return {field: each for field, each in stripped.items() if each != ""}
 
 
 def _holds_nul(value: Any) -> bool:

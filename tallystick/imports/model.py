@@ -10,7 +10,7 @@ from tallystick.activity.model import Kind
 from tallystick.base.errors import NotFound
 from tallystick.base.work import Caller
 
-Format = Literal["csv", "ndjson"]
+Format = Literal["csv", "ndjson", "parquet"]
 Status = Literal["uploading", "accepted", "running", "completed", "failed", "cancelled"]
 
 PARTS_MAX: Final = 100_000

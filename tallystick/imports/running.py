@@ -5,11 +5,12 @@ twice, and none is left out. The lines' own names hold that, too.
 """
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import IO, Final
 from uuid import UUID
 
 import tallystick.imports.store as store
@@ -21,7 +22,7 @@ from tallystick.base.db import LOST, Row
 from tallystick.base.errors import Refusal, Unavailable, UnexpectedError
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Asked, Caller, Runtime, Tenant, Work
-from tallystick.imports import ending, lines, reading, resource
+from tallystick.imports import columnar, ending, lines, reading, resource
 from tallystick.imports.cutting import Cutter, Record, Unreadable
 from tallystick.imports.model import KEPT_DAYS, Import
 
@@ -32,6 +33,10 @@ LOCKED_SECONDS: Final = 0.2
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 STEP_SECONDS: Final = 5.0
 """After so long a step ends, so that others have their turn and a process can stop."""
+WHOLE_SECONDS: Final = 60.0
+"""The same for files that have to be put together first."""
+LEASE: Final = timedelta(seconds=15)
+"""For so long nobody else begins with a file of which a chunk was carried out; who was killed leaves it to others after that."""
 FAULTS_MAX: Final = 20
 """So many lines of a step may fail by a fault of ours, each left behind as a rejection; one more, and the step fails instead."""
 FAULT: Final = "The fault is ours and has been recorded. Send the line again later."
@@ -73,9 +78,13 @@ async def go_on(runtime: Runtime, tenant: Tenant, import_id: UUID, *, seconds: f
         if found is None or found.due_at is None or found.due_at > work.real_now:
             return False
         if found.status == "accepted":
-            found = await _write(work, replace(found, status="running", started_at=work.now))
+            found = replace(found, status="running", started_at=work.now)
+        if found.status == "running":
+            whole = timedelta(seconds=WHOLE_SECONDS) if found.format == "parquet" else timedelta(0)
+            found = await _write(work, replace(found, due_at=work.real_now + LEASE + whole))
     if found.status == "running":
-        await _read(runtime, tenant, found, seconds)
+        await _read(runtime, tenant, found, seconds if found.format != "parquet" else max(seconds, WHOLE_SECONDS))
+        await _let_go(runtime, tenant, import_id)
     else:
         await ending.go_on(runtime, tenant, import_id, seconds)
     return True
@@ -89,8 +98,13 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
     until, pace = time.monotonic() + seconds, _Pace()
     chunk: list[Record] = []
     size = 0
+    held = tempfile.TemporaryFile()  # noqa: SIM115 - only Parquet needs it, and it is closed below
     try:
-        async for record in _records(runtime, tenant, found):
+        if found.format == "parquet":
+            found, coming = await _rows(runtime, tenant, found, held)
+        else:
+            coming = _records(runtime, tenant, found)
+        async for record in coming:
             if found.format == "csv" and found.header is None:
                 found = await _begin(runtime, tenant, found, record)
                 continue
@@ -108,26 +122,57 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
         await _fail(runtime, tenant, found, str(wrong))
     except Moved:
         return
+    finally:
+        held.close()
+
+
+async def _rows(
+    runtime: Runtime, tenant: Tenant, found: Import, held: IO[bytes]
+) -> tuple[Import, AsyncIterator[Record]]:
+    """The rows of a Parquet file behind the mark; the import, with the columns that its file names."""
+    async for _, piece in _pieces(runtime, tenant, found, 0):
+        held.write(piece)
+    file = await asyncio.to_thread(columnar.open_file, held, found.byte_count)
+    if found.header is None:
+        header = columnar.names(file)
+        async with runtime.work(tenant) as work:
+            stands = await _stands(work, found)
+            found = await _write(work, replace(stands, header=header))
+    assert found.header is not None, "it was written just now"
+    fields = columnar.fields_in(lines.wanted(found, found.header), found.header)
+    return found, columnar.records(file, fields, rows_done=found.lines_done, size=found.byte_count)
+
+
+async def _let_go(runtime: Runtime, tenant: Tenant, import_id: UUID) -> None:
+    """Let others go on with a file that is not at its end: at once, behind the tenant's other files."""
+    async with runtime.work(tenant) as work:
+        stands = await store.take(work, import_id)
+        if stands is not None and stands.status == "running":
+            await _write(work, replace(stands, due_at=work.real_now))
 
 
 async def _records(runtime: Runtime, tenant: Tenant, found: Import) -> AsyncIterator[Record]:
-    """The records behind the mark. A part is held at a time, and no connection between two."""
+    """The records of lines behind the mark. A part is held at a time, and no connection between two."""
     delimiter = found.delimiter if found.format == "csv" else None
     cutter = Cutter(bytes_done=found.bytes_done, lines_done=found.lines_done, delimiter=delimiter)
+    async for number, piece in _pieces(runtime, tenant, found, found.bytes_done):
+        for record in cutter.feed(piece, last=number == found.parts):
+            yield record
+
+
+async def _pieces(runtime: Runtime, tenant: Tenant, found: Import, behind: int) -> AsyncIterator[tuple[int, bytes]]:
+    """(part, bytes) of the file behind so many bytes, in order. Raises Moved."""
     passed = 0
     async with runtime.reading(tenant) as work:
         sizes = await store.sizes(work, found.id)
     for number, size in sizes:
-        if passed + size <= found.bytes_done:
-            passed += size
-            continue
-        async with runtime.reading(tenant) as work:
-            sealed = await store.part(work, found.id, number)
-            if sealed is None:
-                raise Moved
-            piece = work.keys.open_sealed(sealed, part_place(found.id, number))
-        for record in cutter.feed(piece[max(0, found.bytes_done - passed) :], last=number == found.parts):
-            yield record
+        if passed + size > behind:
+            async with runtime.reading(tenant) as work:
+                sealed = await store.part(work, found.id, number)
+                if sealed is None:
+                    raise Moved
+                piece = work.keys.open_sealed(sealed, part_place(found.id, number))
+            yield number, piece[max(0, behind - passed) :]
         passed += size
 
 
@@ -211,7 +256,7 @@ async def carry_out(
                 accepted=stands.accepted + taken,
                 duplicates=stands.duplicates + duplicates,
                 rejected=stands.rejected + len(rejections),
-                due_at=work.real_now,  # behind the tenant's other files
+                due_at=work.real_now + LEASE,
             ),
         )
 

@@ -11,6 +11,7 @@ from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tallystick.imports import running
 from tests.api import Api, document_of, join
+from tests.conftest import Clock
 from tests.imports.cast import AT, HEAD, announce, put, read, rejections, sent, shown, upload
 from tests.rewards.cast import advance, balance, check_whole, feed
 from tests.thresholds.cast import rule, step
@@ -78,7 +79,7 @@ async def test_parts_are_cut_anywhere(api: Api, runtime: Runtime, part_bytes: in
 
 
 async def test_who_is_killed_leaves_a_mark_behind_what_was_done(
-    api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """Chunks of seven lines; the third dies on the way, twice."""
     user = await api.user()
@@ -102,6 +103,8 @@ async def test_who_is_killed_leaves_a_mark_behind_what_was_done(
             await running.go_on(runtime, api.tenant, ids.parse(import_id) or ids.new())
         halfway = await shown(api, import_id)
         assert halfway["accepted"] == await stored(runtime, api) < 40
+        assert not await running.go_on(runtime, api.tenant, ids.parse(import_id) or ids.new())
+        clock.move(running.LEASE)
     await read(runtime)
     assert counts(await shown(api, import_id)) == ("completed", 40, 0, 0)
     assert await stored(runtime, api) == 40

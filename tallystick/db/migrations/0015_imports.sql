@@ -18,7 +18,7 @@ create table imports (
     merchant_id uuid not null,
     request_id uuid not null,
     kind text not null check (kind in ('transaction', 'visit', 'order')),
-    format text not null check (format in ('csv', 'ndjson')),
+    format text not null check (format in ('csv', 'ndjson', 'parquet')),
     columns json not null,
     delimiter text not null,
     currency char(3),
