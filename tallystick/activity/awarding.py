@@ -104,20 +104,26 @@ async def settle(
 async def give(work: Work, ground: Ground, wanted: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes as they came to be: given in whole or part, capped, or refused and to be tried again.
 
-    As if one came after the other. What caps and budgets leave only a part of comes last, since a refusal may leave more.
+    As if one came after the other. What caps and budgets leave only a part of comes last, since a refusal may leave more; what they
+    leave nothing of is capped when no refusal can leave more any longer.
     """
-    found = _within_bounds(ground, wanted)
-    whole = [each for each in wanted if found[each.id].amount == each.desired_amount]
-    short = [each for each in wanted if found[each.id].amount < each.desired_amount]
-    done = await _give(work, ground, [found[each.id] for each in whole])
-    if short:
-        if any(each.status == "refused" for each in done.values()):
-            for each in short:
+    done: dict[UUID, Outcome] = {}
+    waiting = list(wanted)
+    while waiting:
+        found = _within_bounds(ground, waiting)
+        whole = [each for each in waiting if found[each.id].amount == each.desired_amount]
+        some = [each for each in waiting if 0 < found[each.id].amount < each.desired_amount]
+        now = [found[each.id] for each in whole or some]
+        if whole:
+            for each in some:
                 _give_back(ground, found[each.id])
-            found |= _within_bounds(ground, short)
-        if done and any(found[each.id].amount for each in short):
+        if not now:
+            done |= {each.id: _capped(each) for each in waiting}
+            break
+        if done:
             await giving.write_now(work)
-        done |= await _give(work, ground, [found[each.id] for each in short])
+        done |= await _give(work, ground, now)
+        waiting = [each for each in waiting if each.id not in done]
     return [done[outcome.id] for outcome in wanted]
 
 
@@ -143,18 +149,17 @@ async def _give(work: Work, ground: Ground, wanted: Sequence[Outcome]) -> dict[U
     awards = [
         Award(each, ground.versions[each.threshold_id, each.number].rewards[each.step - 1], ground.asked(work, each))
         for each in wanted
-        if each.amount
     ]
-    done = {
-        each.id: replace(each, status="capped", code="BudgetExhausted", due_at=None)
-        for each in wanted
-        if not each.amount
-    }
+    done = {}
     for each in (await giving.give(work, awards)).values():
         if each.status == "refused":
             _give_back(ground, each)
         done[each.id] = _again(work, each) if each.status == "refused" else each
     return done
+
+
+def _capped(outcome: Outcome) -> Outcome:
+    return replace(outcome, status="capped", amount=0, code="BudgetExhausted", due_at=None)
 
 
 async def _ground(work: Work, crossed: Sequence[Moved], told: Sequence[Moved]) -> Ground:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+import tallystick.activity.outcome_store as store
 from tallystick import customers, rewards
 from tallystick.activity.outcome_store import Outcome
 from tallystick.base.errors import Refusal
-from tallystick.base.work import Asked, Work
+from tallystick.base.work import Asked, Contended, Work
 from tallystick.customers import recipients
 from tallystick.giftcards import issuing as cards
 from tallystick.giftcards import withdrawing
@@ -51,7 +52,7 @@ class Withdrawal:
 async def give(work: Work, awards: Sequence[Award]) -> dict[UUID, Outcome]:
     """What became of each award, by its outcome: given, or refused with the refusal's code.
 
-    Who gives again in the same work calls `write_now` between.
+    Who gives again in the same work calls `write_now` between. Raises Contended where one of the customers was merged just now.
     """
     if not awards:
         return {}
@@ -74,7 +75,14 @@ async def give(work: Work, awards: Sequence[Award]) -> dict[UUID, Outcome]:
         wishes = [_card(each, phones[each.outcome.customer_id]) for each in given]
         for each, made in zip(given, await cards.issue(work, wishes, operation=OPERATION), strict=True):
             found[each.outcome.id] = _concluded(each, made if isinstance(made, Refusal) else made.card_id)
+    await _prove_still_there(work, {each.outcome.customer_id for each in credits_})
     return found
+
+
+async def _prove_still_there(work: Work, customer_ids: Collection[UUID]) -> None:
+    """Their recipients are locked now. Who was merged since their phones were read is to be given nothing by them."""
+    if customer_ids and await store.active(work, list(customer_ids)) < len(customer_ids):
+        raise Contended("A customer was merged meanwhile.")
 
 
 async def lock_people(work: Work, customer_ids: Collection[UUID]) -> None:

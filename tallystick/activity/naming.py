@@ -8,6 +8,7 @@ import msgspec
 
 from tallystick.activity.model import RecordActivity
 from tallystick.base import ids
+from tallystick.base.columns import shortened
 from tallystick.base.work import Work
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,14 +66,14 @@ class Names:
         self.referred.append(True)
 
     def columns(self) -> tuple[Sequence[object], ...]:
-        """Sources, source ids, partners, ids, fingerprints, and whether they are referred to."""
+        """Sources, source ids, partners, ids, fingerprints, and whether they are referred to; what all have alike once."""
         return (
-            [source for source, _ in self.numbers],
+            shortened([source for source, _ in self.numbers]),
             [source_id for _, source_id in self.numbers],
-            self.partners,
+            shortened(self.partners),
             self.ids,
             self.fingerprints,
-            self.referred,
+            shortened(self.referred),
         )
 
     def text(self, number: int) -> tuple[str, str]:

@@ -14,9 +14,8 @@ Status = Literal["given", "kept", "returned", "capped", "refused"]
 Scope = Literal["rule", "customer", "merchant", "location"]
 
 COLUMNS: Final = """o.id, o.threshold_id, o.customer_id, o.window_start, o.cycle, o.step, o.generation, o.number, o.merchant_id,
-    o.needs, o.status, o.reward_type, o.reward_id, o.gift_card_id, o.amount, o.desired_amount, o.returned_amount,
-    o.currency, o.location_id,
-    o.activity_id, o.request_id, o.code, o.due_at, o.created_at, o.updated_at"""
+    o.needs, o.status, o.reward_type, o.reward_id, o.gift_card_id, o.amount, o.desired_amount, o.returned_amount, o.currency,
+    o.location_id, o.activity_id, o.request_id, o.code, o.due_at, o.created_at, o.updated_at"""
 
 # The latest of each step of these places, as far as it may matter: what needs more than was settled, or than there is now, and the
 # cycles to be given.
@@ -34,28 +33,22 @@ order by o.threshold_id, o.customer_id, o.window_start, o.cycle, o.step, o.gener
 INSERT: Final = """
 insert into threshold_outcomes (
     tenant_id, id, threshold_id, customer_id, window_start, cycle, step, generation, number, merchant_id, needs, status,
-    reward_type, reward_id, gift_card_id, amount, desired_amount, currency, location_id, activity_id, request_id,
-    code, due_at, created_at,
-    updated_at
+    reward_type, reward_id, gift_card_id, amount, desired_amount, returned_amount, currency, location_id, activity_id,
+    request_id, code, due_at, created_at, updated_at
 )
-select $1, fresh.id, fresh.threshold_id, fresh.customer_id, fresh.window_start, fresh.cycle, fresh.step,
-fresh.generation,
-    fresh.number, fresh.merchant_id, fresh.needs, fresh.status, fresh.reward_type, fresh.reward_id,
-    fresh.gift_card_id, fresh.amount,
-    fresh.desired_amount, fresh.currency, fresh.location_id, fresh.activity_id, fresh.request_id, fresh.code,
-    fresh.due_at,
-    fresh.created_at, fresh.updated_at
+select $1, fresh.id, fresh.threshold_id, fresh.customer_id, fresh.window_start, fresh.cycle, fresh.step, fresh.generation,
+    fresh.number, fresh.merchant_id, fresh.needs, fresh.status, fresh.reward_type, fresh.reward_id, fresh.gift_card_id,
+    fresh.amount, fresh.desired_amount, fresh.returned_amount, fresh.currency, fresh.location_id, fresh.activity_id,
+    fresh.request_id, fresh.code, fresh.due_at, fresh.created_at, fresh.updated_at
 from unnest(
-    $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::integer[], $7::integer[], $8::integer[],
-    $9::integer[], $10::uuid[],
-    $11::bigint[], $12::text[], $13::text[], $14::uuid[], $15::uuid[], $16::bigint[], $17::bigint[], $18::text[],
-    $19::uuid[],
-    $20::uuid[], $21::uuid[], $22::text[], $23::timestamptz[], $24::timestamptz[], $25::timestamptz[]
+    $2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::integer[], $7::integer[], $8::integer[], $9::integer[],
+    $10::uuid[], $11::bigint[], $12::text[], $13::text[], $14::uuid[], $15::uuid[], $16::bigint[], $17::bigint[],
+    $18::bigint[], $19::text[], $20::uuid[], $21::uuid[], $22::uuid[], $23::text[], $24::timestamptz[],
+    $25::timestamptz[], $26::timestamptz[]
 ) as fresh (
-    id, threshold_id, customer_id, window_start, cycle, step, generation, number, merchant_id, needs, status,
-    reward_type,
-    reward_id, gift_card_id, amount, desired_amount, currency, location_id, activity_id, request_id, code, due_at,
-    created_at, updated_at
+    id, threshold_id, customer_id, window_start, cycle, step, generation, number, merchant_id, needs, status, reward_type,
+    reward_id, gift_card_id, amount, desired_amount, returned_amount, currency, location_id, activity_id, request_id, code,
+    due_at, created_at, updated_at
 )
 """
 
@@ -86,6 +79,10 @@ select {COLUMNS} from threshold_outcomes as o where o.tenant_id = $1 and o.due_a
 NEXT_DUE: Final = "select min(due_at) from threshold_outcomes where tenant_id = $1 and due_at is not null"
 BY_IDS: Final = f"select {COLUMNS} from threshold_outcomes as o where o.tenant_id = $1 and o.id = any($2::uuid[])"
 OF_REWARD: Final = f"select {COLUMNS} from threshold_outcomes as o where o.tenant_id = $1 and o.reward_id = $2"
+ACTIVE: Final = "select count(*) from customers where tenant_id = $1 and id = any($2::uuid[]) and status = 'active'"
+OF_CARDS: Final = f"""
+select {COLUMNS} from threshold_outcomes as o where o.tenant_id = $1 and o.gift_card_id = any($2::uuid[])
+"""
 
 # Which tenants have outcomes to be tried again, and the earliest instant; a sandbox looks at its own clock.
 DISCOVERY_DUE: Final = """
@@ -190,8 +187,7 @@ async def latest(
 async def insert(work: Work, outcomes: Sequence[Outcome]) -> None:
     """Insert what reaching these steps came to."""
     if outcomes:
-        names = [name for name in Outcome.__dataclass_fields__ if name != "returned_amount"]
-        columns = ([getattr(each, name) for each in outcomes] for name in names)
+        columns = ([getattr(each, name) for each in outcomes] for name in Outcome.__dataclass_fields__)
         await work.db.run(INSERT, work.tenant.id, *columns)
 
 
@@ -240,6 +236,18 @@ async def of_reward(work: Work, reward_id: UUID) -> Outcome | None:
     """What the reward came of; None: not of a threshold."""
     row = await work.db.row(OF_REWARD, work.tenant.id, reward_id)
     return None if row is None else Outcome(*row)
+
+
+async def of_cards(work: Work, card_ids: Sequence[UUID]) -> Outcome | None:
+    """What a card, or one of those that it replaced, came of; None: not of a threshold."""
+    row = await work.db.row(OF_CARDS, work.tenant.id, card_ids)
+    return None if row is None else Outcome(*row)
+
+
+async def active(work: Work, customer_ids: Sequence[UUID]) -> int:
+    """How many of these customers are active."""
+    number: int = await work.db.value(ACTIVE, work.tenant.id, customer_ids)
+    return number
 
 
 async def lock_spent(work: Work, bounds: Sequence[Bound]) -> dict[Bound, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Where a reward came from: the rule's version and the activities behind it, or a request; and the journals that moved it."""
+"""Where a reward or a gift card came from: a rule's version and the activities behind it, or a request; and its journals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ import tallystick.activity.provenance_store as store
 from tallystick import wallets
 from tallystick.activity.outcome_store import Outcome
 from tallystick.base.work import Asked, Work
+from tallystick.customers import lookup
+from tallystick.giftcards import looking
 from tallystick.ledger import causes
 from tallystick.ledger.causes import Caused
 from tallystick.rewards import Reward, changing
@@ -37,9 +39,11 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Everything behind a reward. `outcome` is None where a request gave it."""
+    """Everything behind a reward or a card. `outcome` is None where a request gave it."""
 
-    reward: Reward
+    id: UUID
+    partner_id: UUID
+    batch_id: UUID | None
     agreement_id: UUID | None
     request_id: UUID | None
     outcome: Outcome | None
@@ -53,14 +57,40 @@ async def of_reward(work: Work, asked: Asked, reward_id: UUID) -> Provenance | N
     if reward is None:
         return None
     outcome = await outcome_store.of_reward(work, reward_id)
-    request_id = await store.request_id(work, reward_id, "Reward") if outcome is None else outcome.request_id
     return Provenance(
-        reward=reward,
+        id=reward.id,
+        partner_id=reward.partner_id,
+        batch_id=reward.batch_id,
         agreement_id=await store.agreement_id(work, reward.partner_id),
-        request_id=request_id,
+        request_id=await store.request_id(work, reward_id, "Reward") if outcome is None else outcome.request_id,
         outcome=outcome,
         behind=None if outcome is None else await _behind(work, outcome),
         journals=await causes.journals_of(work, reward_id, await _accounts(work, reward)),
+    )
+
+
+async def of_card(work: Work, asked: Asked, card_id: UUID) -> Provenance | None:
+    """Where a card came from, or the first of those that it replaced; None where the caller may not see the card.
+
+    Payments are behind what they moved themselves: of those its own history tells.
+    """
+    card = await looking.visible(work, asked.caller, card_id)
+    if card is None:
+        return None
+    chain = await looking.issued_as(work, card)
+    outcome = await outcome_store.of_cards(work, chain)
+    journals = [
+        each for one in reversed(chain) for each in await causes.journals_of(work, one, await looking.lots(work, one))
+    ]
+    return Provenance(
+        id=card.id,
+        partner_id=card.partner_id,
+        batch_id=card.batch_id,
+        agreement_id=await store.agreement_id(work, card.partner_id),
+        request_id=await store.request_id(work, chain[-1], "GiftCard") if outcome is None else outcome.request_id,
+        outcome=outcome,
+        behind=None if outcome is None else await _behind(work, outcome),
+        journals=journals,
     )
 
 
@@ -71,5 +101,6 @@ async def _accounts(work: Work, reward: Reward) -> list[UUID]:
 
 
 async def _behind(work: Work, outcome: Outcome) -> Behind:
-    rows = await store.behind(work, outcome.id)
+    living = await lookup.survivors(work, [outcome.customer_id])
+    rows = await store.behind(work, outcome.id, living.get(outcome.customer_id, outcome.customer_id))
     return Behind([Counted(*list(row)[:5]) for row in rows], *((rows[0][5], int(rows[0][6])) if rows else (0, 0)))

@@ -1,4 +1,4 @@
-"""Where a reward came from, on the wire."""
+"""Where a reward or a gift card came from, on the wire."""
 
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -58,7 +58,7 @@ class TransferShown(msgspec.Struct, rename="camel"):
 
 
 class JournalShown(msgspec.Struct, rename="camel"):
-    """A journal that the reward is behind."""
+    """A journal that the reward or the card is behind."""
 
     journal_id: str
     kind: str
@@ -66,8 +66,8 @@ class JournalShown(msgspec.Struct, rename="camel"):
     transfers: list[TransferShown]
 
 
-class RewardProvenanceAttributes(msgspec.Struct, rename="camel"):
-    """Where a reward came from, and what the books say of it, oldest first."""
+class ProvenanceAttributes(msgspec.Struct, rename="camel"):
+    """Where it came from, and what the books say of it, oldest first."""
 
     cause: Literal["threshold", "request"]
     partner_id: str
@@ -127,22 +127,26 @@ EXAMPLE: Final[dict[str, Any]] = {
         }
     ],
 }
-PROVENANCE: Final = Resource("RewardProvenance", "/api/v1/rewards/{id}/provenance", RewardProvenanceAttributes, EXAMPLE)
+PROVENANCE: Final = Resource("RewardProvenance", "/api/v1/rewards/{id}/provenance", ProvenanceAttributes, EXAMPLE)
+CARD_EXAMPLE: Final[dict[str, Any]] = {**EXAMPLE, "journals": [{**EXAMPLE["journals"][0], "kind": "card.issue"}]}
+CARD_PROVENANCE: Final = Resource(
+    "GiftCardProvenance", "/api/v1/gift-cards/{id}/provenance", ProvenanceAttributes, CARD_EXAMPLE
+)
 
 
-def document(found: Provenance) -> bytes:
-    """The document of a reward's provenance; its id is the reward's."""
-    reward, outcome = found.reward, found.outcome
-    shown = RewardProvenanceAttributes(
+def document(of: Resource, found: Provenance) -> bytes:
+    """The document of a provenance; its id is that of the reward or the card."""
+    outcome = found.outcome
+    shown = ProvenanceAttributes(
         cause="request" if outcome is None else "threshold",
-        partner_id=str(reward.partner_id),
+        partner_id=str(found.partner_id),
         agreement_id=_text(found.agreement_id),
         request_id=_text(found.request_id),
-        batch_id=_text(reward.batch_id),
+        batch_id=_text(found.batch_id),
         threshold=None if outcome is None or found.behind is None else _cause(outcome, found.behind),
         journals=[_journal(each) for each in found.journals],
     )
-    return jsonapi.document(jsonapi.resource(PROVENANCE, reward.id, shown))
+    return jsonapi.document(jsonapi.resource(of, found.id, shown))
 
 
 def _cause(outcome: Outcome, behind: Behind) -> ThresholdCauseShown:

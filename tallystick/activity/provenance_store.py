@@ -17,7 +17,7 @@ with behind as materialized (
     from threshold_outcomes as o
     join threshold_versions as v on v.tenant_id = $1 and v.threshold_id = o.threshold_id and v.number = o.number
     left join activities as c on c.tenant_id = $1 and c.id = o.activity_id
-    cross join lateral threshold_lines($1, o.threshold_id, o.customer_id, null) as l
+    cross join lateral threshold_lines($1, o.threshold_id, $4, null) as l
     where o.tenant_id = $1 and o.id = $2 and l.window_start = o.window_start and l.reason = 'counted'
         and l.received_at <= o.created_at
         and (v.window_kind <> 'rolling' or l.occurred_at > c.occurred_at - make_interval(days => v.window_days))
@@ -36,9 +36,12 @@ select request_id from events where tenant_id = $1 and subject_id = $2 and seque
 """
 
 
-async def behind(work: Work, outcome_id: UUID) -> Sequence[Row]:
-    """The newest activities that an outcome came of, each with what it counts, and of all of them how many and how much."""
-    return await work.db.rows(BEHIND, work.tenant.id, outcome_id, NEWEST)
+async def behind(work: Work, outcome_id: UUID, customer_id: UUID) -> Sequence[Row]:
+    """The newest activities that an outcome came of, each with what it counts, and of all of them how many and how much.
+
+    `customer_id` is who its customer is now.
+    """
+    return await work.db.rows(BEHIND, work.tenant.id, outcome_id, NEWEST, customer_id)
 
 
 async def agreement_id(work: Work, partner_id: UUID) -> UUID | None:

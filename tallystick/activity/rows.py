@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tallystick.activity.model import Activity, Attribution, Item, Payment, RecordActivity, Recorded, Type
+from tallystick.base.columns import one_or_all
 from tallystick.base.work import Work
 
 
@@ -65,12 +66,11 @@ def by_method(payments: Sequence[Payment]) -> dict[str, int]:
 
 
 def columns(landed: Sequence[Landed]) -> tuple[Sequence[object], ...]:
-    """The columns of the insert, in its order."""
+    """The columns of the insert, in its order: ids, then for each column its values, or none and the one value that all have."""
     told = [each.command for each in landed]
     categories = [_categories(command.items) if command.items else _NO_CATEGORIES for command in told]
     methods = [_methods(command.payments) if command.payments else _NO_METHODS for command in told]
-    return (
-        [each.id for each in landed],
+    varying: tuple[Sequence[object], ...] = (
         [command.asked.caller.partner_id for command in told],
         [command.merchant_id for command in told],
         [command.kind for command in told],
@@ -84,8 +84,8 @@ def columns(landed: Sequence[Landed]) -> tuple[Sequence[object], ...]:
         [command.amount for command in told],
         [command.tax for command in told],
         [each.units for each in landed],
-        *(list(column) for column in zip(*categories, strict=True)),
-        *(list(column) for column in zip(*methods, strict=True)),
+        *zip(*categories, strict=True),
+        *zip(*methods, strict=True),
         [each.customer_id for each in landed],
         [None if command.identity is None else command.identity.kind for command in told],
         [each.identity_index for each in landed],
@@ -101,6 +101,7 @@ def columns(landed: Sequence[Landed]) -> tuple[Sequence[object], ...]:
         [command.asked.request_id for command in told],
         [each.payload_sealed for each in landed],
     )
+    return ([each.id for each in landed], *(part for column in varying for part in one_or_all(column)))
 
 
 def activity(work: Work, landed: Landed) -> Activity:

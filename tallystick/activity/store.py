@@ -23,6 +23,7 @@ from activity_look($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 
 # Sums by category and method are lists of their own in each row; they come as text, since arrays of arrays are of one length.
+# A column comes as an array, or, where all rows have the same, as an empty array with that one value behind it.
 INSERT = Step(
     (
         (
@@ -31,20 +32,29 @@ INSERT = Step(
 insert into activities (
     tenant_id, id, partner_id, merchant_id, kind, type, source, source_id, occurred_at, received_at, channel, location_id,
     currency, amount, tax, units, categories, category_amounts, category_taxes, category_units, methods, method_amounts,
-    customer_id, identity_kind, identity_index, linked_source_id, linked_id, attribution, returned_amount, returned_units, voided,
-    import_id, import_line, release_at, request_id, payload_sealed
+    customer_id, identity_kind, identity_index, linked_source_id, linked_id, attribution, returned_amount, returned_units,
+    voided, import_id, import_line, release_at, request_id, payload_sealed
 )
-select $1, fresh.id, fresh.partner_id, fresh.merchant_id, fresh.kind, fresh.type, fresh.source, fresh.source_id,
-    fresh.occurred_at, $2, fresh.channel, fresh.location_id, fresh.currency, fresh.amount, fresh.tax, fresh.units,
-    fresh.categories::text[], fresh.category_amounts::bigint[], fresh.category_taxes::bigint[], fresh.category_units::bigint[],
-    fresh.methods::text[], fresh.method_amounts::bigint[], fresh.customer_id, fresh.identity_kind, fresh.identity_index,
-    fresh.linked_source_id, fresh.linked_id, fresh.attribution, fresh.returned_amount, fresh.returned_units, fresh.voided,
-    fresh.import_id, fresh.import_line, fresh.release_at, fresh.request_id, fresh.payload_sealed
+select
+    $1, fresh.id, coalesce(fresh.partner_id, $5::uuid), coalesce(fresh.merchant_id, $7::uuid), coalesce(fresh.kind, $9::text),
+    coalesce(fresh.type, $11::text), coalesce(fresh.source, $13::text), coalesce(fresh.source_id, $15::text),
+    coalesce(fresh.occurred_at, $17::timestamptz), $2, coalesce(fresh.channel, $19::text),
+    coalesce(fresh.location_id, $21::uuid), coalesce(fresh.currency, $23::text), coalesce(fresh.amount, $25::bigint),
+    coalesce(fresh.tax, $27::bigint), coalesce(fresh.units, $29::bigint), coalesce(fresh.categories, $31::text)::text[],
+    coalesce(fresh.category_amounts, $33::text)::bigint[], coalesce(fresh.category_taxes, $35::text)::bigint[],
+    coalesce(fresh.category_units, $37::text)::bigint[], coalesce(fresh.methods, $39::text)::text[],
+    coalesce(fresh.method_amounts, $41::text)::bigint[], coalesce(fresh.customer_id, $43::uuid),
+    coalesce(fresh.identity_kind, $45::text), coalesce(fresh.identity_index, $47::bytea),
+    coalesce(fresh.linked_source_id, $49::text), coalesce(fresh.linked_id, $51::uuid), coalesce(fresh.attribution, $53::text),
+    coalesce(fresh.returned_amount, $55::bigint), coalesce(fresh.returned_units, $57::bigint),
+    coalesce(fresh.voided, $59::boolean), coalesce(fresh.import_id, $61::uuid), coalesce(fresh.import_line, $63::bigint),
+    coalesce(fresh.release_at, $65::timestamptz), coalesce(fresh.request_id, $67::uuid),
+    coalesce(fresh.payload_sealed, $69::bytea)
 from unnest(
-    $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::text[],
-    $12::uuid[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[],
-    $21::text[], $22::text[], $23::uuid[], $24::text[], $25::bytea[], $26::text[], $27::uuid[], $28::text[], $29::bigint[],
-    $30::bigint[], $31::boolean[], $32::uuid[], $33::bigint[], $34::timestamptz[], $35::uuid[], $36::bytea[]
+    $3::uuid[], $4::uuid[], $6::uuid[], $8::text[], $10::text[], $12::text[], $14::text[], $16::timestamptz[], $18::text[],
+    $20::uuid[], $22::text[], $24::bigint[], $26::bigint[], $28::bigint[], $30::text[], $32::text[], $34::text[], $36::text[],
+    $38::text[], $40::text[], $42::uuid[], $44::text[], $46::bytea[], $48::text[], $50::uuid[], $52::text[], $54::bigint[],
+    $56::bigint[], $58::boolean[], $60::uuid[], $62::bigint[], $64::timestamptz[], $66::uuid[], $68::bytea[]
 ) as fresh (
     id, partner_id, merchant_id, kind, type, source, source_id, occurred_at, channel, location_id, currency, amount, tax, units,
     categories, category_amounts, category_taxes, category_units, methods, method_amounts, customer_id, identity_kind,

@@ -10,6 +10,7 @@ from tallystick.base import clock, ids, jsonapi
 from tallystick.base.errors import InvalidRequest, NotFound, Refusal, Refusals, parameter
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route
 from tallystick.base.work import Work
+from tallystick.customers import lookup
 from tallystick.customers.api import path_id
 from tallystick.thresholds import actions, explaining_resource
 from tallystick.thresholds.explaining_store import Explained
@@ -30,7 +31,8 @@ USER: Final = Parameter(
 async def explain_threshold(call: Call) -> Reply:
     """Which activities of a user count for a rule and which do not, by which filter; how far they are, and what they got.
 
-    What other partners sent is listed where it counts; all of it, where the agreement shows you the whole programme.
+    What other partners sent is listed where it counts; all of it, where the agreement shows you the whole programme. Of a user
+    who was merged into another, that one is explained.
     """
     threshold_id, faults = path_id(call, missing()), list[Refusal]()
     offset, limit = jsonapi.page(call, faults)
@@ -42,6 +44,7 @@ async def explain_threshold(call: Call) -> Reply:
             raise missing()
         if faults or user_id is None:
             raise Refusals(faults)
+        user_id = (await lookup.survivors(work, [user_id])).get(user_id, user_id)
         at, number = asked_at or work.now, threshold.shown_number
         partner_id = None if caller.sees_programme else caller.partner_id
         explained = await store.explain(

@@ -8,6 +8,7 @@ import pytest
 from tallystick.base.work import Runtime
 from tests.activity.cast import purchase, recorded, send, told, transaction
 from tests.api import Api, document_of, join, luna
+from tests.giftcards.cast import issued
 from tests.rewards.cast import another_client
 from tests.thresholds.cast import republish, rule, step
 from tests.world import MIRA_PHONE as PHONE
@@ -35,6 +36,13 @@ async def provenance(api: Api, reward_id: str) -> Any:
     answer = await api.get(f"rewards/{reward_id}/provenance")
     assert answer.status == 200, answer.text
     assert (answer.data["id"], answer.data["type"]) == (reward_id, "RewardProvenance")
+    return answer.attributes
+
+
+async def card_provenance(api: Api, card_id: str) -> Any:
+    answer = await api.get(f"gift-cards/{card_id}/provenance")
+    assert answer.status == 200, answer.text
+    assert (answer.data["id"], answer.data["type"]) == (card_id, "GiftCardProvenance")
     return answer.attributes
 
 
@@ -159,6 +167,37 @@ async def test_a_cancelled_reward_shows_both_ways(api: Api) -> None:
     await send(api, transaction("Void", "b", linkedExternalTransactionId="a"))
     (reward,) = await _rewards(api)
     assert kinds(await provenance(api, reward)) == [("reward.pre_issue", [500]), ("reward.cancel", [500])]
+
+
+async def test_a_card_leads_back_to_the_step_that_gave_it_also_when_it_was_replaced(api: Api, wallet: str) -> None:
+    club = await rule(api, steps=[step(5000, 700, type="giftCard")])
+    user = await _user(api)
+    sent = await send(api, purchase("a", 5000, user=user))
+    (card,) = (await api.get("gift-cards")).data
+    found = await card_provenance(api, card["id"])
+    assert (found["cause"], found["threshold"]["thresholdId"]) == ("threshold", club)
+    assert (found["threshold"]["activityId"], found["threshold"]["activities"]["number"]) == (sent.data["id"], 1)
+    assert found["requestId"] == sent.headers["Request-Id"]
+    assert kinds(found) == [("card.issue", [700])]
+    answer = await api.post(f"gift-cards/{card['id']}/replace", document_of("ReplaceGiftCard", reason="lost"))
+    assert answer.status == 201, answer.text
+    again = await card_provenance(api, answer.data["id"])
+    assert again["threshold"] == found["threshold"]
+    assert kinds(again)[0] == ("card.issue", [700])
+    await send(api, transaction("Void", "b", linkedExternalTransactionId="a"))
+    assert kinds(await card_provenance(api, answer.data["id"]))[-1] == ("card.refund_purchase", [700])
+
+
+async def test_a_card_by_request_leads_back_to_the_request(api: Api) -> None:
+    answer = await issued(api, 900)
+    found = await card_provenance(api, answer.data["id"])
+    assert (found["cause"], found["threshold"], found["requestId"]) == (
+        "request",
+        None,
+        answer.headers["Request-Id"],
+    )
+    assert kinds(found) == [("card.issue", [900])]
+    assert (await api.get(f"gift-cards/{NOBODY}/provenance")).status == 404
 
 
 async def test_a_reward_by_request_leads_back_to_the_request(api: Api, wallet: str) -> None:
