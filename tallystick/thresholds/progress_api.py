@@ -98,7 +98,9 @@ async def _shown(work: Work, page: list[Progress]) -> list[bytes]:
 
 
 async def _customers(work: Work, user_id: UUID | None, e164: str | None) -> list[UUID] | None:
-    """The users that are asked for; None: whoever."""
+    """The users that are asked for; None: whoever. Of who turned out to be somebody else that person is meant."""
+    if user_id is not None:
+        user_id = (await customers.survivors(work, [user_id])).get(user_id, user_id)
     if e164 is None:
         return None if user_id is None else [user_id]
     person = await recipients.find(work, e164)

@@ -336,6 +336,20 @@ async def test_a_rule_that_is_paused_joins_progress_and_gives_nothing(
     await check_whole(auditor, api.tenant)
 
 
+async def test_who_asks_for_the_merged_user_is_shown_the_survivor(
+    runtime: Runtime, api: Api, mira: tuple[str, str], again: tuple[str, str]
+) -> None:
+    await rule(api, steps=[step(1000, 100)])
+    await send(api, purchase("a", 400, user=mira[0]))
+    await join(runtime, api, mira[0], again[0])
+    (shown,) = [
+        each["attributes"]
+        for each in (await api.get(f"threshold-progress?filter[userId]={mira[0]}")).data
+        if each["attributes"]["current"]
+    ]
+    assert (shown["userId"], shown["current"]) == (again[0], 400)
+
+
 async def test_explanations_and_provenance_follow_the_merge(
     runtime: Runtime, api: Api, mira: tuple[str, str], again: tuple[str, str]
 ) -> None:
