@@ -1,5 +1,6 @@
 """A partner's receiver, real and on this machine, and what is done with endpoints again and again."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -32,9 +33,13 @@ class Receiver:
     heard: list[Heard] = field(default_factory=list)
     answer: Callable[[], web.StreamResponse] = lambda: web.Response(text="ok")
     answers: list[Callable[[], web.StreamResponse]] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    """Where there is one, nothing is answered before it is set."""
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         self.heard.append(Heard({name.lower(): value for name, value in request.headers.items()}, await request.read()))
+        if self.gate is not None:
+            await self.gate.wait()
         return self.answers.pop(0)() if self.answers else self.answer()
 
     @property
