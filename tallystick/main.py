@@ -16,6 +16,7 @@ from tallystick import (
     merchants,
     partners,
     payments,
+    reports,
     rewards,
     sandbox,
     thresholds,
@@ -65,10 +66,12 @@ from tallystick.partners.review_resource import AGREEMENT_EVENT
 from tallystick.payments import api as payments_api
 from tallystick.payments.resource import PAYMENT_INTENT
 from tallystick.reports import api as reports_api
+from tallystick.reports.reconciliation_resource import RECONCILIATION
 from tallystick.reports.resource import PERIOD, REPORT
 from tallystick.rewards import api as rewards_api
 from tallystick.rewards.resource import REWARD, REWARD_EVENT
 from tallystick.sandbox import api as sandbox_api
+from tallystick.sandbox import simulating
 from tallystick.thresholds import api as thresholds_api
 from tallystick.thresholds.progress_resource import PROGRESS_EVENT
 from tallystick.thresholds.resource import THRESHOLD, THRESHOLD_EVENT
@@ -93,6 +96,7 @@ DUE = (
     sandbox.DueWork("give what thresholds could not give", activity.next_retry, activity.retry_at),
     sandbox.DueWork("release reconciled activity", activity.next_release, activity.release_at),
     sandbox.DueWork("bring threshold rules into force", thresholds.next_due, thresholds.turn_at),
+    sandbox.DueWork("order daily reports", reports.next_due, reports.order_at),
 )
 """What happens by the tenant's clock: moving a sandbox through time does it in due order."""
 
@@ -118,6 +122,7 @@ def told() -> Told:
             LOCATION,
             PERIOD,
             REPORT,
+            RECONCILIATION,
             WEBHOOK_EVENT,
         ),
         SHOWS,
@@ -158,6 +163,7 @@ def routes(
         *partners_api.ROUTES,
         *audit_api.ROUTES,
         *sandbox_api.routes(DUE),
+        *simulating.routes(catalogue),
     )
 
 

@@ -447,6 +447,14 @@ CREATE TABLE public.entries (
 
 ALTER TABLE ONLY public.entries FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.event_sequences (
+    tenant_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    sequence integer NOT NULL
+);
+
+ALTER TABLE ONLY public.event_sequences FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.events (
     tenant_id uuid NOT NULL,
     "position" bigint NOT NULL,
@@ -1446,7 +1454,8 @@ ALTER TABLE ONLY public.spending_terms FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.tenant_heads (
     tenant_id uuid NOT NULL,
-    "position" bigint DEFAULT 0 NOT NULL
+    "position" bigint DEFAULT 0 NOT NULL,
+    kept_after bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='10');
 
@@ -1869,6 +1878,9 @@ ALTER TABLE ONLY public.data_permissions
 ALTER TABLE ONLY public.entries
     ADD CONSTRAINT entries_pkey PRIMARY KEY (tenant_id, account_id, version);
 
+ALTER TABLE ONLY public.event_sequences
+    ADD CONSTRAINT event_sequences_pkey PRIMARY KEY (tenant_id, subject_id);
+
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, "position", recorded_at);
 
@@ -2139,9 +2151,9 @@ CREATE INDEX customers_by_recipient ON public.customers USING btree (tenant_id, 
 
 CREATE INDEX events_about ON ONLY public.events USING btree (tenant_id, subject_id, sequence);
 
-CREATE INDEX events_recorded ON ONLY public.events USING brin (recorded_at) WITH (pages_per_range='32');
+CREATE INDEX events_recorded ON ONLY public.events USING brin (recorded_at) WITH (pages_per_range='32', autosummarize='on');
 
-CREATE INDEX events_default_recorded_at_idx ON public.events_default USING brin (recorded_at) WITH (pages_per_range='32');
+CREATE INDEX events_default_recorded_at_idx ON public.events_default USING brin (recorded_at) WITH (pages_per_range='32', autosummarize='on');
 
 CREATE INDEX events_default_tenant_id_subject_id_sequence_idx ON public.events_default USING btree (tenant_id, subject_id, sequence);
 
@@ -2393,6 +2405,8 @@ CREATE POLICY auditor_reads ON public.data_permissions FOR SELECT TO tallystick_
 
 CREATE POLICY auditor_reads ON public.entries FOR SELECT TO tallystick_auditor USING (true);
 
+CREATE POLICY auditor_reads ON public.event_sequences FOR SELECT TO tallystick_auditor USING (true);
+
 CREATE POLICY auditor_reads ON public.events FOR SELECT TO tallystick_auditor USING (true);
 
 CREATE POLICY auditor_reads ON public.gift_card_activities FOR SELECT TO tallystick_auditor USING (true);
@@ -2535,6 +2549,8 @@ ALTER TABLE public.data_permissions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.entries ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.event_sequences ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.gift_card_activities ENABLE ROW LEVEL SECURITY;
@@ -2614,6 +2630,8 @@ CREATE POLICY own_tenant ON public.customers TO tallystick_app USING ((tenant_id
 CREATE POLICY own_tenant ON public.data_permissions TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.entries TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE POLICY own_tenant ON public.event_sequences TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
 CREATE POLICY own_tenant ON public.events TO tallystick_app USING ((tenant_id = ( SELECT (NULLIF(current_setting('tallystick.tenant'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -2902,6 +2920,9 @@ GRANT SELECT ON TABLE public.data_permissions TO tallystick_auditor;
 
 GRANT SELECT,INSERT ON TABLE public.entries TO tallystick_app;
 GRANT SELECT ON TABLE public.entries TO tallystick_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.event_sequences TO tallystick_app;
+GRANT SELECT ON TABLE public.event_sequences TO tallystick_auditor;
 
 GRANT SELECT,INSERT ON TABLE public.events TO tallystick_app;
 GRANT SELECT ON TABLE public.events TO tallystick_auditor;

@@ -149,7 +149,8 @@ return case
 end;
 
 -- Whether a step waits that so much progress deserves, or one was settled that it deserves no more. Without targets nothing waits.
+-- Whoever is before the first step, as most are, is told by that alone.
 create or replace function threshold_crossed(_targets bigint[], _repeat text, _reached bigint, _current bigint) returns boolean
 language sql immutable parallel safe
-return _current < _reached or _targets is not null and _current > _reached
+return _current < _reached or _current > _reached and _current >= _targets[1] and _targets is not null
     and threshold_steps(_targets, _repeat, _current) > threshold_steps(_targets, _repeat, _reached);

@@ -103,6 +103,7 @@ TOPICS = (
     Topic("period.closed", "A period of a merchant's books was closed.", "Period"),
     Topic("settlement.report_ready", "A settlement report can be downloaded.", "Report"),
     Topic("reconciliation.report_ready", "A report can be downloaded.", "Report"),
+    Topic("reconciliation.mismatch_found", "A partner's own totals differ from a report.", "Reconciliation"),
     Topic("merchant.updated", "A merchant's settings were changed.", "Merchant"),
     Topic("credential.rotated", "A credential got a new secret.", "Credential"),
     Topic("credential.expiring", "A secret of a credential ends within 7 days, or within one.", "Credential"),

@@ -24,7 +24,7 @@ from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.customers.api import path_id, replied
 from tallystick.ledger import periods
 from tallystick.merchants import MerchantDirectory
-from tallystick.reports import closing, downloads, ordering, resource
+from tallystick.reports import closing, downloads, ordering, reconciliation_api, resource
 from tallystick.reports.closing import ClosePeriod
 from tallystick.reports.model import KINDS, BreakageTerms, Report, ReportNotReady, WorkOutstanding, no_period, no_report
 from tallystick.reports.ordering import NO_MERCHANT, OrderReport, SetTerms
@@ -32,6 +32,9 @@ from tallystick.reports.ordering import NO_MERCHANT, OrderReport, SetTerms
 VERSION_MAX: Final = 2**53 - 1
 
 Instant = Annotated[str, Meta(max_length=100, extra_json_schema={"format": "date-time"})]
+Day = Annotated[
+    str, Meta(description="The merchant's own day, instead of instants.", extra_json_schema={"format": "date"})
+]
 Version = Annotated[
     int, Meta(ge=0, le=VERSION_MAX, description="A version of the account of what the merchant is owed.")
 ]
@@ -45,12 +48,16 @@ class ClosePeriodAttributes(msgspec.Struct, rename="camel", forbid_unknown_field
 
 
 class OrderReportAttributes(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """What to report: from the beginning of the books until now, unless told. A settlement may be between two versions instead."""
+    """What to report: from the beginning of the books until now, unless told; a reconciliation, the last day that is over.
 
-    kind: Literal["liability", "breakage", "settlement", "aging", "dormancy", "reconciliation"]
+    A settlement may be between two versions instead, and a reconciliation about one `date`.
+    """
+
+    kind: Literal["liability", "breakage", "settlement", "aging", "dormancy", "reconciliation", "trialBalance"]
     merchant_id: str | None = None
     from_: Instant | None = msgspec.field(default=None, name="from")
     to: Instant | None = None
+    date: Day | None = None
     from_version: Version | None = None
     to_version: Version | None = None
     dormant_months: Annotated[int, Meta(ge=1, le=600, description="12 unless told.")] | None = None
@@ -67,7 +74,7 @@ async def close_period(directory: MerchantDirectory, call: Call) -> Reply:
     """Close a merchant's books up to an instant. Accepted at once; closed when it has every figure, within moments."""
     sent: ClosePeriodAttributes = call.attributes
     faults: list[Refusal] = []
-    merchant_id = await _merchant(directory, call, sent.merchant_id, faults)
+    merchant_id = await reconciliation_api.merchant_of(directory, call, sent.merchant_id, faults)
     ends_at = _instant(sent.ends_at, "endsAt", faults)
     if merchant_id is None or ends_at is None:
         raise Refusals(faults)
@@ -102,13 +109,14 @@ async def order_report(directory: MerchantDirectory, call: Call) -> Reply:
     """Order a report; it is made in the background."""
     sent: OrderReportAttributes = call.attributes
     faults: list[Refusal] = []
-    merchant_id = await _merchant(directory, call, sent.merchant_id, faults)
+    merchant_id = await reconciliation_api.merchant_of(directory, call, sent.merchant_id, faults)
     from_at = None if sent.from_ is None else _instant(sent.from_, "from", faults)
     to_at = None if sent.to is None else _instant(sent.to, "to", faults)
+    day = None if sent.date is None else reconciliation_api.day_in(sent.date, faults)
     if merchant_id is None or faults:
         raise Refusals(faults)
     command = OrderReport(
-        call.asked, merchant_id, sent.kind, from_at, to_at, sent.from_version, sent.to_version, sent.dormant_months
+        call.asked, merchant_id, sent.kind, from_at, to_at, sent.from_version, sent.to_version, sent.dormant_months, day
     )
     return replied(await call.house.batcher.submit(ordering.order, call.caller.tenant, command))
 
@@ -151,6 +159,13 @@ async def download_report_rows(call: Call) -> Reply:
     return Reply(200, None, resource_id=report.id, stream=stream)
 
 
+async def download_report_table(call: Call) -> Reply:
+    """The rows of a report that is made, as a Parquet file."""
+    report = await _made(call)
+    stream = downloads.as_parquet(call.house.runtime, call.caller.tenant, report)
+    return Reply(200, None, resource_id=report.id, stream=stream)
+
+
 async def get_terms(call: Call) -> Reply:
     """What share of a merchant's paid value is expected never to be redeemed; none, unless it was told."""
     merchant_id = path_id(call, NotFound(NO_MERCHANT))
@@ -188,19 +203,6 @@ async def _made(call: Call) -> Report:
     raise ReportNotReady("The report is being made; ask again in a moment.")
 
 
-async def _merchant(directory: MerchantDirectory, call: Call, named: str | None, faults: list[Refusal]) -> UUID | None:
-    merchant_id = None if named is None else ids.parse(named)
-    if named is not None and merchant_id is None:
-        detail = "There is no such merchant that you may act for."
-        faults.append(InvalidRequest(detail, source=attribute("merchantId")))
-        return None
-    try:
-        return (await directory.resolve(call.caller, merchant_id)).id
-    except InvalidRequest as refused:
-        faults.append(refused)
-        return None
-
-
 def _instant(sent: str, name: str, faults: list[Refusal]) -> datetime | None:
     """The instant, in whole milliseconds as all of them are shown."""
     try:
@@ -236,7 +238,7 @@ READ, WRITE = "reports:read", "reports:write"
 
 def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
     """This room's routes."""
-    return (*_periods(directory), *_reports(directory), *_terms())
+    return (*_periods(directory), *_reports(directory), *_terms(), *reconciliation_api.routes(directory))
 
 
 def _periods(directory: MerchantDirectory) -> tuple[Route, ...]:
@@ -278,6 +280,10 @@ def _reports(directory: MerchantDirectory) -> tuple[Route, ...]:
         Route(
             "GET", f"{one}/rows", download_report_rows, READ, "Download a report's rows as JSON",
             errors=made, download="application/json",
+        ),
+        Route(
+            "GET", f"{one}/parquet", download_report_table, READ, "Download a report's rows as Parquet",
+            errors=made, download="application/vnd.apache.parquet",
         ),
     )  # fmt: skip
 

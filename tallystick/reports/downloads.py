@@ -1,4 +1,4 @@
-"""The rows of a report as a download: CSV (RFC 4180) or a JSON array, part by part, so that no report is ever held whole."""
+"""The rows of a report as a download: CSV (RFC 4180), a JSON array or Parquet, part by part: no report is ever held whole."""
 
 import csv
 import io
@@ -9,6 +9,7 @@ import msgspec
 
 import tallystick.reports.store as store
 from tallystick.base.work import Runtime, Tenant
+from tallystick.reports import parquet
 from tallystick.reports.model import Line, Report
 from tallystick.reports.sheets import COLUMNS
 
@@ -28,6 +29,11 @@ async def as_json(runtime: Runtime, tenant: Tenant, report: Report) -> AsyncIter
         yield before + b",\n".join(msgspec.json.encode(dict(zip(columns, row, strict=True))) for row in rows)
         before = b",\n"
     yield b"[]" if before == b"[" else b"]"
+
+
+def as_parquet(runtime: Runtime, tenant: Tenant, report: Report) -> AsyncIterator[bytes]:
+    """A table with typed columns."""
+    return parquet.stream(COLUMNS[report.kind], _parts(runtime, tenant, report))
 
 
 async def _parts(runtime: Runtime, tenant: Tenant, report: Report) -> AsyncIterator[list[Line]]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tallystick.base.errors import NotFound, Refusal
 
-Kind = Literal["liability", "breakage", "settlement", "aging", "dormancy", "reconciliation"]
+Kind = Literal["liability", "breakage", "settlement", "aging", "dormancy", "reconciliation", "trialBalance"]
 Status = Literal["accepted", "running", "completed", "failed"]
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)

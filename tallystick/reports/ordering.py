@@ -1,21 +1,22 @@
 """Order a report, set terms of breakage; the deciding part of both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 import tallystick.reports.store as store
-from tallystick import audit, ledger
+from tallystick import audit, ledger, merchants
 from tallystick.base import idempotency, ids
 from tallystick.base.errors import InvalidRequest, NotFound, Refusal, attribute
 from tallystick.base.idempotency import Answer, HouseSeal
 from tallystick.base.work import Asked, Work
 from tallystick.reports import resource
 from tallystick.reports.model import DORMANT_MONTHS, BreakageTerms, Kind, Report
+from tallystick.reports.reconciliation_model import DAYS_MAX, bounds, day_of
 
 NO_MERCHANT: Final = "No merchant has this id. Verify the id."
 STOCKS: Final = frozenset[Kind]({"aging", "dormancy"})
@@ -34,6 +35,7 @@ class OrderReport:
     from_version: int | None = None
     to_version: int | None = None
     dormant_months: int | None = None
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ async def order(work: Work, commands: Sequence[OrderReport]) -> list[Answer | Re
                 each.from_version,
                 each.to_version,
                 each.dormant_months,
+                each.day,
             ]
         ),
         seal=HouseSeal(),
@@ -90,6 +93,10 @@ async def visible(work: Work, asked: Asked, report_id: UUID) -> Report | None:
 
 
 async def _order(work: Work, command: OrderReport) -> Answer | Refusal:
+    wanted = await _in_days(work, command)
+    if isinstance(wanted, Refusal):
+        return wanted
+    command = wanted
     refusal = _fault(work, command) or await _fault_of_versions(work, command)
     if refusal is not None:
         return refusal
@@ -122,6 +129,30 @@ async def _order(work: Work, command: OrderReport) -> Answer | Refusal:
     await store.insert(work, report)
     audit.note(work, command.asked, status=202, resource_id=report.id)
     return Answer(202, resource.report_document(report), report.id, f"/api/v1/reports/{report.id}")
+
+
+async def _in_days(work: Work, command: OrderReport) -> OrderReport | InvalidRequest:
+    """A reconciliation of a day, or of what was told, has its instants; where nothing was told it is the last day that is over."""
+    if command.kind != "reconciliation":
+        if command.day is None:
+            return command
+        return InvalidRequest("Only a reconciliation is about a day.", source=attribute("date"))
+    merchant = (await merchants.by_ids(work, [command.merchant_id]))[command.merchant_id]
+    if command.day is not None:
+        if command.from_at is not None or command.to_at is not None:
+            return InvalidRequest("Give either a day or instants.", source=attribute("date"))
+        since, until = bounds(command.day, merchant.time_zone)
+        if until > work.now:
+            return InvalidRequest("This day is not over yet in the merchant's time zone.", source=attribute("date"))
+        return replace(command, from_at=since, to_at=until)
+    until = command.to_at or work.now
+    if command.from_at is None:
+        # The day that ended last: at `until`, or before it.
+        since, end = bounds(day_of(until, merchant.time_zone) - timedelta(days=1), merchant.time_zone)
+        return replace(command, from_at=since, to_at=end)
+    if until - command.from_at > timedelta(days=DAYS_MAX):
+        return InvalidRequest(f"It is about at most {DAYS_MAX} days.", source=attribute("from"))
+    return command
 
 
 def _fault(work: Work, command: OrderReport) -> InvalidRequest | None:

@@ -4,11 +4,15 @@ import tallystick.reports.store as store
 from tallystick.base.db import Row
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Runtime, Tenant
-from tallystick.reports import closing, making
+from tallystick.reports import closing, making, reconciliation_schedules
 
 
 async def run_due(runtime: Runtime) -> bool:
-    """One step of the loop: of each tenant, take one period a step on and make one report; whether there was any."""
+    """One step of the loop: of each tenant, order its daily reports, take one period a step on and make one report.
+
+    Whether there was any.
+    """
+    ordered = await reconciliation_schedules.order_due(runtime)
     async with runtime.discovering() as db:
         rows = await db.rows(store.DISCOVERY_DUE, runtime.clock())
 
@@ -16,4 +20,4 @@ async def run_due(runtime: Runtime) -> bool:
         closed = await closing.carry_on(runtime, tenant)
         return await making.make_next(runtime, tenant) or closed
 
-    return await each_in_turn(rows, step)
+    return await each_in_turn(rows, step) or ordered

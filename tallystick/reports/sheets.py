@@ -15,6 +15,7 @@ from tallystick.ledger.periods_model import Moved
 from tallystick.merchants import Merchant
 from tallystick.reports import rollforward
 from tallystick.reports.model import Kind, Line, Report, months_before
+from tallystick.reports.reconciliation import reconciliation
 from tallystick.reports.settlement import settlement
 
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -33,7 +34,8 @@ COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "dormancy": (
         "jurisdiction", "holder", "holderId", "lotId", "valueClass", "amount", "openedAt", "lastMovedAt", "expiresAt", "currency",
     ),
-    "reconciliation": ("account", "valueClass", "opening", "debits", "credits", "closing", "entries", "currency"),
+    "reconciliation": ("day", "section", "name", "valueClass", "count", "amount", "digest", "currency"),
+    "trialBalance": ("account", "valueClass", "opening", "debits", "credits", "closing", "entries", "currency"),
 }  # fmt: skip
 """Names of the columns; amounts are minor units of the currency in the last one."""
 
@@ -135,7 +137,7 @@ async def dormancy(making: Making) -> AsyncIterator[Line]:
             )  # fmt: skip
 
 
-async def reconciliation(making: Making) -> AsyncIterator[Line]:
+async def trial_balance(making: Making) -> AsyncIterator[Line]:
     """The trial balance: every code of the book, what it held, what moved each way, what it holds then."""
     work, merchant = making.work, making.merchant
     opening = await periods_figures.balances(work, merchant.id, making.since)
@@ -172,4 +174,5 @@ SHEETS: Final[Mapping[Kind, Callable[[Making], AsyncIterator[Line]]]] = {
     "aging": aging,
     "dormancy": dormancy,
     "reconciliation": reconciliation,
+    "trialBalance": trial_balance,
 }

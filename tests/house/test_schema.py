@@ -26,6 +26,8 @@ GROWING = [
     "journals",
     "payment_refunds",
     "quota_lines",
+    "reconciliation_differences",
+    "reconciliations",
     "report_parts",
     "request_log",
 ]

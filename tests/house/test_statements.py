@@ -28,7 +28,7 @@ ROOMS = {
     "audit": {"request_log", "unknown_requests"},
     "base": {"idempotency_keys"},
     "customers": {"customers", "recipients", "phone_codes", "customer_merges", "data_permissions", "card_tokens"},
-    "events": {"events", "tenant_heads"},
+    "events": {"events", "tenant_heads", "event_sequences"},
     "giftcards": {
         "gift_cards", "gift_card_activities", "gift_card_batches", "gift_card_designs", "gift_card_deliveries",
         "gift_card_adjustments", "gift_card_charge_backs", "card_canaries", "card_lookup_windows", "card_pin_tries",
@@ -48,7 +48,10 @@ ROOMS = {
     "payments": {
         "payment_intents", "payment_sources", "payment_parts", "payment_refunds", "till_references", "spending_days",
     },
-    "reports": {"reports", "report_parts", "breakage_terms", "breakage_runs"},
+    "reports": {
+        "reports", "report_parts", "breakage_terms", "breakage_runs", "report_schedules", "reconciliations",
+        "reconciliation_differences",
+    },
     "rewards": {"rewards", "reward_batches", "reward_batch_items"},
     "thresholds": {
         "thresholds", "threshold_versions", "threshold_intervals", "threshold_progress", "threshold_marks",

@@ -198,7 +198,7 @@ async def test_dormant_value_is_told_lot_by_lot(api: Api, shop: Shop, runtime: R
 async def test_a_trial_balance_ties_every_account_out(api: Api, shop: Shop, runtime: Runtime) -> None:
     lot = await shop.sell(500)
     await shop.capture(lot, 120, DAY_1)
-    report = await made(api, runtime, "reconciliation", from_=DAY_1, to=DAY_2)
+    report = await made(api, runtime, "trialBalance", from_=DAY_1, to=DAY_2)
     found = {(row["account"], row["valueClass"]): tuple(row.values())[2:7] for row in report.rows}
     assert found[("card.lot", "paid")] == (500, 120, 0, 380, 1)
     assert found[("merchant.payable", None)] == (0, 0, 120, 120, 1)
