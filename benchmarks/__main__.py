@@ -5,16 +5,20 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import comparing, growing, report, spending
+from benchmarks import activity, comparing, growing, report, spending, webhooks
 from benchmarks.phases import WrongAnswers, machine
 from benchmarks.world import QUICK, Size
 
 TITLE = "Each contender alone on the machine in turn; medians of the rounds, memory the most"
+
+
+Measure = Callable[[argparse.Namespace, Path, Console], tuple[dict[str, object], str]]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     console.print(f"           {report.NOTE}\n")
     with tempfile.TemporaryDirectory(prefix="tallystick-bench-", dir=options.directory) as place:
         try:
-            measure = _grow if options.grow else _spend if options.spending else _compare
+            measure = _measure_of(options)
             told, text = measure(options, Path(place), console)
         except WrongAnswers as wrong:
             console.print(f"wrong      {wrong}", style="red", markup=False)
@@ -42,6 +46,14 @@ def main(arguments: Sequence[str]) -> int:
     if options.markdown is not None:
         options.markdown.write_text(text)
     return 0
+
+
+def _measure_of(options: argparse.Namespace) -> Measure:
+    if options.activity:
+        return _land
+    if options.webhooks:
+        return _deliver
+    return _grow if options.grow else _spend if options.spending else _compare
 
 
 def _compare(options: argparse.Namespace, place: Path, console: Console) -> tuple[dict[str, object], str]:
@@ -102,6 +114,44 @@ def _spend(options: argparse.Namespace, place: Path, console: Console) -> tuple[
     return {"run": run, **spending.as_json(outcome)}, spending.markdown(outcome)
 
 
+def _land(options: argparse.Namespace, place: Path, console: Console) -> tuple[dict[str, object], str]:
+    wanted = activity.Options(
+        rounds=options.rounds or (1 if options.quick else 3),
+        rows=options.rows or (20_000 if options.quick else 1_000_000),
+        rules=options.rules,
+        customers=options.customers or (2_000 if options.quick else 100_000),
+        seconds=options.seconds or (2.0 if options.quick else 8.0),
+        processes=options.processes,
+    )
+    if options.grow:
+        grown = activity.grow(
+            wanted, options.sizes or ([40_000] if options.quick else [1_000_000, 10_000_000]), place, console
+        )
+        rows = activity.growth_rows(grown)
+        console.print()
+        report.show(console, activity.GROWTH_HEADINGS, rows, "Activity at growing numbers of stored rows")
+        found = [{"stored": size, **asdict(each)} for size, each in grown]
+        return {"run": asdict(wanted), "rounds": found}, report.markdown(activity.GROWTH_HEADINGS, rows)
+    rounds = activity.measure(wanted, place, console)
+    console.print()
+    activity.show(rounds, console)
+    return {"run": asdict(wanted), **activity.as_json(rounds)}, activity.markdown(rounds)
+
+
+def _deliver(options: argparse.Namespace, place: Path, console: Console) -> tuple[dict[str, object], str]:
+    wanted = webhooks.Options(
+        rounds=options.rounds or (1 if options.quick else 3),
+        deliveries=5_000 if options.quick else 50_000,
+        queued=500 if options.quick else 5_000,
+        events=60 if options.quick else 300,
+        backlog=options.rows or (20_000 if options.quick else 1_000_000),
+    )
+    outcome = webhooks.measure(wanted, place, console)
+    console.print()
+    webhooks.show(outcome, console)
+    return {"run": asdict(wanted), **webhooks.as_json(outcome)}, webhooks.markdown(outcome)
+
+
 def _show_log(place: Path, console: Console) -> None:
     log = place / "processes.log"
     if log.exists():
@@ -123,7 +173,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--spending", action="store_true", help="measure payments, lookups and batches of gift cards instead"
     )
-    parser.add_argument("--sizes", type=int, nargs="+", help="with --grow: how many rewards exist, ascending")
+    parser.add_argument("--activity", action="store_true", help="measure transactions and threshold rules instead")
+    parser.add_argument("--webhooks", action="store_true", help="measure deliveries to a local sink instead")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        help="with --activity: lines of the file in each round; with --webhooks: deliveries of the backlog (default: 1,000,000)",
+    )
+    parser.add_argument(
+        "--rules", type=int, default=5, choices=range(6), help="with --activity: rules in force (default: 5)"
+    )
+    parser.add_argument("--customers", type=int, help="with --activity: customers (default: 100,000)")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help="with --grow: how many rewards (or activities) exist, ascending"
+    )
     parser.add_argument("--rate", type=float, default=200.0, help="with --grow: rewards a second (default: 200)")
     parser.add_argument("--directory", type=Path, help="where the databases lie for the time being; a real disk")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure as JSON")

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from benchmarks import meter
 from tallystick.base.postgres import Postgres
@@ -53,6 +54,11 @@ def database(directory: Path) -> Iterator[tuple[str, int]]:
         yield server.dsn, int((directory / "data" / "postmaster.pid").read_text().split()[0])
     finally:
         server.stop()
+
+
+def beside(dsn: str, name: str) -> str:
+    """The address of another database of the same server."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
 @contextmanager

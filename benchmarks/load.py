@@ -32,6 +32,13 @@ PAYMENT: Final = (
     '{"data":{"type":"PaymentIntent","attributes":{"amount":%d,"idempotencyKey":"%s-%09d","giftCardId":"%s",'
     '"merchantId":"%s"}}}'
 )
+RECEIPT: Final = (
+    '{"type":"ExternalTransaction","attributes":{"type":"Purchase","source":{"id":"%s-%09d","createdAt":"2026-06-15T09:30:00Z"},'
+    '"customer":{"userId":"%s"},"merchantId":"%s","channel":"pos","items":[{"amount":%d,"tax":80,"quantity":2,"category":"coffee"}],'
+    '"payments":[{"amount":%d,"method":"CreditCard"}]}}'
+)
+RECEIPTS_EACH: Final = 1_000
+"""How many receipts a batch of them holds: as many as a request may."""
 LOOKUP: Final = '{"data":{"type":"LookUpGiftCard","attributes":{"code":"%s","merchantId":"%s"}}}'
 AMOUNT_LEAST: Final = 100
 AMOUNT_MOST: Final = 999
@@ -39,13 +46,21 @@ AMOUNT_MOST: Final = 999
 PAYMENT_MOST: Final = 5
 """Payments are of one minor unit to so many: one digit."""
 
-What = Literal["rewards", "payments", "lookups"]
+What = Literal["rewards", "payments", "lookups", "receipts", "batches"]
 PATHS: Final[dict[What, str]] = {
     "rewards": "/api/v1/rewards",
     "payments": "/api/v1/payment-intents",
     "lookups": "/api/v1/gift-cards/lookup",
+    "receipts": "/api/v1/external-transactions",
+    "batches": "/api/v1/external-transactions",
 }
-GRANTED: Final[dict[What, bytes]] = {"rewards": b"200", "payments": b"201", "lookups": b"200"}
+GRANTED: Final[dict[What, bytes]] = {
+    "rewards": b"200",
+    "payments": b"201",
+    "lookups": b"200",
+    "receipts": b"201",
+    "batches": b"200",
+}
 
 
 class Shop(msgspec.Struct):
@@ -57,12 +72,14 @@ class Shop(msgspec.Struct):
 
 
 class Target(msgspec.Struct):
-    """A credential, and the merchants its rewards go to; or the first of them, with the ids or the numbers of its cards."""
+    """A credential, and the merchants its rewards go to; or the first of them, with the ids or the numbers of its cards,
+    or the ids of its customers."""
 
     client_id: str
     secret: str
     shops: list[Shop]
     cards: list[str] = []
+    customers: list[str] = []
 
 
 class Plan(msgspec.Struct):
@@ -142,7 +159,14 @@ class Client(asyncio.Protocol):
         target = plan.targets[number % len(plan.targets)]
         self._course, self._random = course, random.Random(plan.seed * 1_000_003 + number)
         self._shops, self._cards, self._run = target.shops, target.cards, plan.run
-        self._compose = {"rewards": self._reward, "payments": self._payment, "lookups": self._lookup}[plan.what]
+        self._customers = target.customers
+        self._compose = {
+            "rewards": self._reward,
+            "payments": self._payment,
+            "lookups": self._lookup,
+            "receipts": self._receipt,
+            "batches": self._batch,
+        }[plan.what]
         # Every body of a kind has the same length; the one that is measured here is not sent.
         fresh = course.fresh
         length = len(self._compose(0))
@@ -228,6 +252,19 @@ class Client(asyncio.Protocol):
 
     def _lookup(self, number: int) -> str:  # noqa: ARG002 - a lookup has no key
         return LOOKUP % (self._card(), self._shops[0].merchant_id)
+
+    def _receipt(self, number: int) -> str:
+        return f'{{"data":{self._told(number)}}}'
+
+    def _batch(self, number: int) -> str:
+        first = number * RECEIPTS_EACH
+        told = ",".join([self._told(each) for each in range(first, first + RECEIPTS_EACH)])
+        return f'{{"data":[{told}]}}'
+
+    def _told(self, number: int) -> str:
+        amount = 1_000 + int(self._random.random() * 9_000)
+        customer = self._customers[int(self._random.random() * len(self._customers))]
+        return RECEIPT % (self._run, number, customer, self._shops[0].merchant_id, amount, amount)
 
     def _card(self) -> str:
         return self._cards[int(self._random.random() * len(self._cards))]

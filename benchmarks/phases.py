@@ -68,6 +68,8 @@ class Load:
     what: load.What = "rewards"
     cards: tuple[str, ...] = ()
     """Of payments their ids, of lookups their numbers: cards of the first merchant of each credential."""
+    customers: tuple[str, ...] = ()
+    """Of receipts: ids of customers."""
 
 
 def rest(contenders: Sequence[Contender]) -> None:
@@ -85,7 +87,7 @@ def over_http(contender: Contender, books: Books, wanted: Load, run: str) -> Mea
     plan = load.Plan(
         port=contender.port,
         run=run,
-        targets=[_target(credential, wanted.cards) for credential in wanted.credentials],
+        targets=[_target(credential, wanted) for credential in wanted.credentials],
         callers=wanted.callers,
         warm_seconds=wanted.warm_seconds,
         seconds=wanted.seconds,
@@ -188,9 +190,9 @@ def _expect(process: "subprocess.Popen[bytes]", word: str) -> None:
         raise RuntimeError(f"It was to say {word}, and said {said!r}.")
 
 
-def _target(credential: Credential, cards: Sequence[str]) -> load.Target:
-    shops = [_shop(shop) for shop in credential.shops]
-    return load.Target(str(credential.caller.client_id), credential.secret, shops, list(cards))
+def _target(credential: Credential, wanted: Load) -> load.Target:
+    shops, client_id = [_shop(shop) for shop in credential.shops], str(credential.caller.client_id)
+    return load.Target(client_id, credential.secret, shops, list(wanted.cards), list(wanted.customers))
 
 
 def _shop(shop: Shop) -> load.Shop:

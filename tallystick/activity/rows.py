@@ -65,7 +65,7 @@ def by_method(payments: Sequence[Payment]) -> dict[str, int]:
     return sums
 
 
-def columns(landed: Sequence[Landed]) -> tuple[Sequence[object], ...]:
+def columns(landed: Sequence[Landed]) -> tuple[object, ...]:
     """The columns of the insert, in its order: ids, then for each column its values, or none and the one value that all have."""
     told = [each.command for each in landed]
     categories = [_categories(command.items) if command.items else _NO_CATEGORIES for command in told]

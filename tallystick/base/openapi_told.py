@@ -20,8 +20,8 @@ _INLINED: Final = "#/$defs/"
 
 
 class Told:
-    """What events of each type of subject hold. A type that nobody described may hold anything. `shows` is how the example of a topic
-    differs from that of its type.
+    """What events of each type of subject hold. A type that nobody described may hold anything. `shows` is how the example of a
+    topic differs from that of its type.
     """
 
     def __init__(self, kinds: Sequence[Resource], shows: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -45,8 +45,9 @@ class Told:
             )
 
     def describes(self, topic: Topic) -> bool:
-        """Whether it is known what such an event holds."""
-        return topic.subject_type in self._kinds
+        """Whether it is known what such an event looks like."""
+        kind = self._kinds.get(topic.subject_type)
+        return kind is not None and bool(kind.example)
 
     def envelope(self, topic: Topic) -> Schema:
         """The body of an event as Standard Webhooks has it, and `sequence`, which is gapless for its subject."""

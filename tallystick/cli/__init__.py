@@ -11,7 +11,7 @@ import typer
 from tallystick import __version__
 from tallystick.base.migrate import NotMigrated, migrate
 from tallystick.cli import keys as key_commands
-from tallystick.cli import operators, parties, quotas, serving, verifying
+from tallystick.cli import operators, parties, quotas, retaining, serving, verifying
 from tallystick.cli.ground import (
     directory,
     fail,
@@ -23,10 +23,12 @@ from tallystick.cli.ground import (
     say_json,
 )
 from tallystick.cli.importing import import_file
+from tallystick.cli.listening import listen as listen_to_events
 from tallystick.cli.operating import DataOption, JsonOption
 from tallystick.cli.processes import listen
 from tallystick.cli.torture import torture
 from tallystick.cli.tour import tour
+from tallystick.cli.triggering import trigger
 from tallystick.cli.up import up
 
 app = typer.Typer(
@@ -117,7 +119,10 @@ app.command()(up)
 app.command()(verifying.verify)
 app.command()(torture)
 app.command()(tour)
+app.command()(retaining.retention)
 app.command("import")(import_file)
+app.command("listen")(listen_to_events)
+app.command()(trigger)
 app.add_typer(key_commands.app, name="keys")
 for name, commands in {**parties.APPS, **quotas.APPS, **operators.APPS}.items():
     app.add_typer(commands, name=name)

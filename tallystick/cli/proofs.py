@@ -44,26 +44,32 @@ where a.id is null
 """
 
 AUDITOR_GAPS = """
-select h.tenant_id, h.tenant_id, format('The feed has %s events up to position %s, and its head stands at %s.',
-    coalesce(e.n, 0), coalesce(e.last, 0), h.position)
+select h.tenant_id, h.tenant_id, format('The feed has %s events behind %s up to position %s, and its head stands at %s.',
+    coalesce(e.n, 0), h.kept_after, coalesce(e.last, 0), h.position)
 from tenant_heads as h
 left join (
-    select tenant_id, count(*) as n, max(position) as last, count(distinct position) as positions from events group by tenant_id
+    select kept.tenant_id, count(*) as n, max(kept.position) as last, count(distinct kept.position) as positions
+    from events as kept
+    join tenant_heads as of_kept on of_kept.tenant_id = kept.tenant_id and kept.position > of_kept.kept_after
+    group by kept.tenant_id
 ) as e on e.tenant_id = h.tenant_id
-where coalesce(e.n, 0) <> h.position or coalesce(e.last, 0) <> h.position or coalesce(e.positions, 0) <> h.position
+where coalesce(e.n, 0) <> h.position - h.kept_after or coalesce(e.positions, 0) <> h.position - h.kept_after
+    or (h.position > h.kept_after and coalesce(e.last, 0) <> h.position)
 """
 
 # A reward's version counts what became of it, and each of those is told once.
 AUDITOR_UNTOLD = """
 select r.tenant_id, r.id, format('The reward is at version %s, and %s events tell of it.', r.version, coalesce(e.n, 0))
 from rewards as r
+join tenant_heads as h on h.tenant_id = r.tenant_id
 left join (
-    select tenant_id, subject_id, count(distinct sequence) as n, max(sequence) as last
+    select tenant_id, subject_id, count(distinct sequence) as n, min(sequence) as first, max(sequence) as last
     from events
     where subject_type = 'Reward'
     group by tenant_id, subject_id
 ) as e on e.tenant_id = r.tenant_id and e.subject_id = r.id
-where e.n is distinct from r.version::bigint or e.last is distinct from r.version
+where (e.n is distinct from r.version::bigint or e.last is distinct from r.version)
+    and not (h.kept_after > 0 and (e.n is null or (e.n = e.last - e.first + 1 and e.last = r.version)))
 """
 
 PROOFS: Final[Mapping[str, str]] = {

@@ -1,4 +1,5 @@
-"""`tour`: a gift card's whole life on a running demo, over HTTP, each step printed as it is asked and answered."""
+"""`tour`: a running demo over HTTP, each step printed as it is asked and answered: a gift card's whole life, a customer who comes
+nearer to a reward step by step, and the webhooks that tell of it."""
 
 import asyncio
 import json
@@ -11,7 +12,7 @@ import aiohttp
 
 from tallystick.base import clock, ids
 from tallystick.base.money import Money
-from tallystick.cli import demo
+from tallystick.cli import demo, tour_of_progress
 from tallystick.cli.ground import console, directory, fail, read_settings, say
 from tallystick.cli.operating import DataOption
 
@@ -48,11 +49,11 @@ class Partner:
 
 
 def tour(data: DataOption = None) -> None:
-    """Sell a gift card, spend some of it elsewhere, refund, and let it expire: on a running `up --demo`."""
+    """Sell a gift card, spend, refund, let it expire; then buy until a threshold is reached: on a running `up --demo`."""
     file = directory(read_settings(), data) / demo.FILE
     credentials = _read(file)
     try:
-        asyncio.run(_walk(credentials["baseUrl"], credentials["sandbox"]))
+        asyncio.run(_walk(credentials["baseUrl"], credentials["sandbox"], file.parent))
     except Refused as refused:
         raise fail(str(refused)) from None
     except aiohttp.ClientError as error:
@@ -69,14 +70,19 @@ def _read(file: Path) -> dict[str, Any]:
     return credentials
 
 
-async def _walk(base_url: str, sandbox: Mapping[str, str]) -> None:
+async def _walk(base_url: str, sandbox: Mapping[str, str], place: Path) -> None:
     headers = {
         "Client-ID": sandbox["clientId"],
         "Authorization": f"Bearer {sandbox['clientSecret']}",
         "Content-Type": "application/vnd.api+json",
     }
     async with aiohttp.ClientSession() as session:
-        await _live(Partner(session, base_url, headers))
+        partner, deliveries = Partner(session, base_url, headers), tour_of_progress.Deliveries(session, place)
+        await deliveries.begin()
+        await _live(partner)
+        await tour_of_progress.purchases(partner, sandbox["activeWalletPhone"])
+        await deliveries.show()
+    console.print("\n[dim]`tallystick verify` proves that the books add up.[/dim]")
 
 
 async def _live(partner: Partner) -> None:
@@ -120,7 +126,6 @@ async def _live(partner: Partner) -> None:
     for each in await partner.ask("GET", f"gift-cards/{card['id']}/activities"):
         line = each["attributes"]
         say(f"  {line['at']}  {line['kind']:10} {line['amount']:>6}  leaves {Money(line['balanceAfter'], currency)}")
-    console.print("\n[dim]`tallystick verify` proves that the books add up.[/dim]")
 
 
 async def _show(partner: Partner, card_id: str) -> None:

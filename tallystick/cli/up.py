@@ -7,7 +7,7 @@ import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import aiohttp
 import typer
@@ -20,7 +20,7 @@ from tallystick.base.migrate import NotMigrated, migrate
 from tallystick.base.postgres import Postgres, Refused
 from tallystick.base.settings import Settings
 from tallystick.base.work import Runtime
-from tallystick.cli import demo
+from tallystick.cli import demo, demo_sink
 from tallystick.cli.ground import (
     DATABASE,
     MASTER_KEY,
@@ -34,6 +34,7 @@ from tallystick.cli.ground import (
     shown,
 )
 from tallystick.cli.processes import Part, Processes, listen, until_told
+from tallystick.cli.sink import Sink, opened
 from tallystick.main import CLOSINGS
 
 READY_SECONDS = 30.0
@@ -107,7 +108,11 @@ async def _up(settings: Settings, wish: Wish, place: Path, server: Postgres | No
     base_url = f"http://{_reached(host)}:{port}"
     stopping = asyncio.Event()
     watching = asyncio.create_task(until_told(stopping, watch_parent=False))
-    processes = Processes(_parts(wish.workers or settings.workers, listening), _environ(settings, dsn, place, base_url))
+    environ = _environ(settings, dsn, place, base_url)
+    if wish.demo:
+        environ["TALLYSTICK_WEBHOOK_ALLOWED_NETWORKS"] = _with_sink(settings)
+    processes = Processes(_parts(wish.workers or settings.workers, listening), environ)
+    closing = contextlib.AsyncExitStack()  # what the demo opens is closed when nobody sends to it any more
     tasks = [asyncio.create_task(processes.keep())]
     if server is not None:
         tasks.append(asyncio.create_task(server.keep_alive()))
@@ -116,12 +121,14 @@ async def _up(settings: Settings, wish: Wish, place: Path, server: Postgres | No
             taken = f" ({settings.port} is taken)" if wish.port is None and port != settings.port else ""
             console.print(f"serving    [bold]{base_url}[/bold]{taken}   reference {base_url}/docs")
             if wish.demo:
-                await _demo(dsn, keys, place, base_url, wish.credentials)
+                credentials = await _demo(dsn, keys, place, base_url, wish.credentials)
+                await _sink(closing, place, base_url, credentials)
             console.print("\n[dim]Ctrl-C stops everything.[/dim]")
         await _until(stopping, tasks)
     finally:
         say("\nstopping")
         await processes.stop()
+        await closing.aclose()
         for task in (*tasks, watching):
             task.cancel()
         await asyncio.gather(*tasks, watching, return_exceptions=True)
@@ -193,7 +200,24 @@ async def _ready(base_url: str, stopping: asyncio.Event) -> bool:
     return False
 
 
-async def _demo(dsn: str, keys: MasterKeys, place: Path, base_url: str, copy: Path | None) -> None:
+def _with_sink(settings: Settings) -> str:
+    """The networks that webhooks may go to, and the demo's sink."""
+    return ",".join([*map(str, settings.webhook_allowed_networks), demo_sink.NETWORK])
+
+
+async def _sink(closing: contextlib.AsyncExitStack, place: Path, base_url: str, credentials: dict[str, Any]) -> None:
+    """Begin the demo's sink. The demo goes on without it where that cannot be."""
+    sink = Sink()
+    try:
+        url = await closing.enter_async_context(opened(sink, demo_sink.where(place)))
+        await demo_sink.connect(sink, f"{url}/", place, base_url, credentials["sandbox"])
+    except (demo_sink.NotConnected, OSError) as error:
+        say(f"\nThe sink for webhooks is not connected: {error}")
+        return
+    console.print(f"\nsink       [bold]{url}[/bold]   shows every webhook of the sandbox as it arrives")
+
+
+async def _demo(dsn: str, keys: MasterKeys, place: Path, base_url: str, copy: Path | None) -> dict[str, Any]:
     pool = Pool(dsn, 2, name="tallystick-demo")
     try:
         credentials = await demo.seed(Runtime(pool, clock.utc, keys, CLOSINGS), place, base_url)
@@ -208,3 +232,4 @@ async def _demo(dsn: str, keys: MasterKeys, place: Path, base_url: str, copy: Pa
         except OSError as error:
             raise fail(f"{copy} cannot be written: {error.strerror}.") from None
     demo.show(credentials, place / demo.FILE)
+    return credentials

@@ -2289,13 +2289,13 @@ CREATE INDEX wallet_merges_of_customer ON public.wallet_merges USING btree (tena
 
 CREATE INDEX wallets_of_customer ON public.wallets USING btree (tenant_id, customer_id, merchant_id);
 
-CREATE INDEX webhook_attempts_made ON public.webhook_attempts USING brin (at) WITH (pages_per_range='32');
+CREATE INDEX webhook_attempts_made ON public.webhook_attempts USING brin (at) WITH (pages_per_range='32', autosummarize='on');
 
 CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (tenant_id, webhook_id, due_at, "position") WHERE (status = 'pending'::text);
 
 CREATE INDEX webhook_deliveries_in_order ON public.webhook_deliveries USING btree (tenant_id, webhook_id, subject_id, "position") WHERE ((status = 'pending'::text) AND fifo);
 
-CREATE INDEX webhook_deliveries_recorded ON public.webhook_deliveries USING brin (recorded_at) WITH (pages_per_range='32');
+CREATE INDEX webhook_deliveries_recorded ON public.webhook_deliveries USING brin (recorded_at) WITH (pages_per_range='32', autosummarize='on');
 
 CREATE INDEX webhook_replays_due ON public.webhook_replays USING btree (tenant_id, id) WHERE (status = 'running'::text);
 

@@ -72,7 +72,12 @@ COUNT = f"select count(*) {LISTED}"
 LIST = f"select {COLUMNS} {LISTED} order by created_at, id offset $3 limit $4"
 
 # How often the merchant was told of: the next event's number, under the merchant's lock.
-TOLD = "select coalesce(max(sequence), 0) from events where tenant_id = $1 and subject_id = $2"
+TOLD = """
+select greatest(
+    (select coalesce(max(sequence), 0) from events where tenant_id = $1 and subject_id = $2),
+    (select coalesce(max(sequence), 0) from event_sequences where tenant_id = $1 and subject_id = $2)
+)
+"""
 
 
 # What is left to fund rewards: without a floor there is no bound.

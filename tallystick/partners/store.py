@@ -114,7 +114,12 @@ update client_secrets set last_used_on = $2 where id = $1 and (last_used_on is n
 """
 
 # How often the partner was told of this credential: the next event's number, under the client's lock.
-TOLD = "select coalesce(max(sequence), 0) from events where tenant_id = $1 and subject_id = $2"
+TOLD = """
+select greatest(
+    (select coalesce(max(sequence), 0) from events where tenant_id = $1 and subject_id = $2),
+    (select coalesce(max(sequence), 0) from event_sequences where tenant_id = $1 and subject_id = $2)
+)
+"""
 
 
 async def insert_programme(db: Db, programme: Programme) -> None:

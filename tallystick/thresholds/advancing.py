@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from tallystick.base.columns import shortened
 from tallystick.base.work import Work
 from tallystick.thresholds.model import Move, Moved
 
@@ -22,12 +23,22 @@ order by threshold_id, customer_id, window_start
 for update
 """
 
+# Each row is found by its key, and written where it stands: it is locked, and stays there.
 SETTLE = """
 update threshold_progress as p
 set reached = s.reached
-from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[]) as s (threshold_id, customer_id, window_start, reached)
-where p.tenant_id = $1 and p.threshold_id = s.threshold_id and p.customer_id = s.customer_id and p.window_start = s.window_start
-    and p.threshold_id = any($2) and p.customer_id = any($3)
+from (
+    select held.at, s.reached
+    from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[]) as s (threshold_id, customer_id, window_start, reached)
+    cross join lateral (
+        select k.ctid as at
+        from threshold_progress as k
+        where k.tenant_id = $1 and k.threshold_id = s.threshold_id and k.customer_id = s.customer_id
+            and k.window_start = s.window_start
+        offset 0  -- a fence
+    ) as held
+) as s
+where p.tenant_id = $1 and p.ctid = s.at
 """
 
 Place = tuple[UUID, UUID, datetime]
@@ -47,12 +58,12 @@ async def advance(work: Work, moves: Sequence[Move], *, all_moved: bool = True) 
         work.tenant.id,
         work.now,
         [move.activity_id for move in moves],
-        [move.before.state for move in moves],
-        [move.before.returned_amount for move in moves],
-        [move.before.returned_units for move in moves],
-        [move.after.state for move in moves],
-        [move.after.returned_amount for move in moves],
-        [move.after.returned_units for move in moves],
+        shortened([move.before.state for move in moves]),
+        shortened([move.before.returned_amount for move in moves]),
+        shortened([move.before.returned_units for move in moves]),
+        shortened([move.after.state for move in moves]),
+        shortened([move.after.returned_amount for move in moves]),
+        shortened([move.after.returned_units for move in moves]),
         all_moved,
     )
     return [Moved(*row) for row in rows]

@@ -30,13 +30,29 @@ BY_IDS: Final = (
     f"select {COLUMNS} from threshold_progress as p {OF_VERSION} where p.tenant_id = $1 and p.id = any($3::uuid[])"
 )
 
+# Each row is found by its key, with its version, and written where it stands: it is locked, and stays there. The subqueries are
+# fenced, so that each is found so, whatever the statistics of a young table say.
 TELL: Final = f"""
 update threshold_progress as p
-set told = p.told + t.times
-from unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::integer[]) as t (threshold_id, customer_id, window_start, times)
-join threshold_versions as v on v.tenant_id = $1 and v.threshold_id = t.threshold_id and v.threshold_id = any($3)
-where p.tenant_id = $1 and p.threshold_id = t.threshold_id and p.customer_id = t.customer_id and p.window_start = t.window_start
-    and p.threshold_id = any($3) and p.customer_id = any($4) and v.number = p.number
+set told = p.told + v.times
+from (
+    select held.at, t.times, said.metric, said.time_zone, said.window_kind, said.window_days
+    from unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::integer[]) as t (threshold_id, customer_id, window_start, times)
+    cross join lateral (
+        select k.ctid as at, k.number
+        from threshold_progress as k
+        where k.tenant_id = $1 and k.threshold_id = t.threshold_id and k.customer_id = t.customer_id
+            and k.window_start = t.window_start
+        offset 0
+    ) as held
+    cross join lateral (
+        select n.metric, n.time_zone, n.window_kind, n.window_days
+        from threshold_versions as n
+        where n.tenant_id = $1 and n.threshold_id = t.threshold_id and n.number = held.number
+        offset 0
+    ) as said
+) as v
+where p.tenant_id = $1 and p.ctid = v.at
 returning {COLUMNS}
 """
 

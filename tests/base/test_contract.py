@@ -61,7 +61,7 @@ async def test_every_operation_answers_as_it_is_described(api: Api) -> None:
             for found in schema.get_all_operations():
                 assert isinstance(found, Ok), found
                 operation = found.ok()
-                if not operation.path.startswith("/api/"):
+                if not operation.path.startswith("/api/") or operation.path.endswith("/stream"):  # it would never end
                     continue
                 try:
                     answered[operation.label] = hold(api, operation, session)

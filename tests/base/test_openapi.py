@@ -15,6 +15,7 @@ from tallystick.base import openapi, openapi_errors
 from tallystick.base.documents import Reader
 from tallystick.base.errors import InvalidRequest, NotFound, Refusal, Refusals
 from tallystick.base.openapi_shapes import EXAMPLE_ID
+from tallystick.base.openapi_told import Told
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Resource, Route, Takes
 from tallystick.events.model import Topic
 from tallystick.partners.resource import CREDENTIAL_EVENT
@@ -90,6 +91,7 @@ def cups(routes: tuple[Route, ...] = CUPS, **changed: Any) -> dict[str, Any]:
         "title": "Cups",
         "version": "1",
         "server_url": "https://cups.example/",
+        "told": Told(()),
     }
     return openapi.document(routes, **{**given, **changed})
 
@@ -108,7 +110,7 @@ def house(table: tuple[Route, ...]) -> dict[str, Any]:
         title="Tallystick",
         version="1",
         server_url="http://127.0.0.1:8080",
-        told=(REWARD_EVENT, CREDENTIAL_EVENT),
+        told=Told((REWARD_EVENT, CREDENTIAL_EVENT)),
     )
     read: dict[str, Any] = msgspec.json.decode(openapi.encode(described))
     return read
@@ -330,7 +332,7 @@ def test_a_list_tells_its_total_and_a_feed_its_cursor(house: dict[str, Any]) -> 
 
 
 def test_every_topic_is_a_webhook_that_holds_its_subject() -> None:
-    described = cups(told=())
+    described = cups()
     assert list(described["webhooks"]) == ["cup.made", "pot.made"]
     schema = described["webhooks"]["cup.made"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     event: dict[str, Any] = {

@@ -308,7 +308,13 @@ async def test_an_event_of_somebody_else_is_not_there(
 
 
 @pytest.mark.parametrize(
-    "named", [str(ids.new()), "x", "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-7fff-bfff-ffffffffffff"]
+    "named",
+    [
+        "0199d3c0-5f20-7a11-8c2d-5b6f7e8d9c01",
+        "x",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-7fff-bfff-ffffffffffff",
+    ],
 )
 async def test_what_is_no_event_is_not_there(api: Api, named: str) -> None:
     refused(await api.get(f"webhook-events/{named}"), 404, "NotFound")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
 from tallystick import events, partners
@@ -275,3 +276,16 @@ def here_id(api: Api) -> Any:
     from uuid import UUID
 
     return UUID(api.client_id)
+
+
+async def test_a_stream_outlives_the_connections_of_its_process(
+    api: Api, runtime: Runtime, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with following(api) as stream:
+        for number in range(1, 4):
+            await owner.fetch(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and application_name = 'tallystick-http'"
+            )
+            await tell(runtime, api)
+            assert (await stream.event()).id == number

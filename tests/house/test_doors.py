@@ -190,6 +190,7 @@ async def _stored_value(owner: Api) -> dict[str, str]:
         **await _activity(owner),
         "/api/v1/usage": (await owner.get("usage")).data[0]["id"],
         "/api/v1/webhook-events": (await owner.get("webhook-events")).data[0]["id"],
+        "/api/v1/webhooks": await _made(owner, "webhooks", "Webhook", url="https://93.184.216.34/hooks", topics=["*"]),
     }
 
 

@@ -103,7 +103,7 @@ create table events (
 ) partition by range (recorded_at);
 create index events_about on events (tenant_id, subject_id, sequence);
 -- Events of a day, and one by the instant that its id names: ranges of blocks, since what is appended lies in the order of time.
-create index events_recorded on events using brin (recorded_at) with (pages_per_range = 32);
+create index events_recorded on events using brin (recorded_at) with (pages_per_range = 32, autosummarize = on);
 create table events_default partition of events default;
 
 -- Every request of a known caller; columns are an allow-list, there is no place for a body, a phone or a secret.

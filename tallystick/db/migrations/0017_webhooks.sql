@@ -88,7 +88,7 @@ create table webhook_deliveries (
 create index webhook_deliveries_due on webhook_deliveries (tenant_id, webhook_id, due_at, position) where status = 'pending';
 create index webhook_deliveries_in_order on webhook_deliveries (tenant_id, webhook_id, subject_id, position)
 where status = 'pending' and fifo;
-create index webhook_deliveries_recorded on webhook_deliveries using brin (recorded_at) with (pages_per_range = 32);
+create index webhook_deliveries_recorded on webhook_deliveries using brin (recorded_at) with (pages_per_range = 32, autosummarize = on);
 
 -- class: tenant
 -- Every attempt: when, how long it took, what was answered (the beginning of it, sealed), or why there was no answer.
@@ -106,7 +106,7 @@ create table webhook_attempts (
     replayed boolean not null,
     primary key (tenant_id, webhook_id, position, id)
 );
-create index webhook_attempts_made on webhook_attempts using brin (at) with (pages_per_range = 32);
+create index webhook_attempts_made on webhook_attempts using brin (at) with (pages_per_range = 32, autosummarize = on);
 
 -- class: tenant
 -- A wish to send again: events from `from_position` to `to_position`, of these topics (null: the endpoint's own), all of them or only

@@ -1,5 +1,5 @@
 -- What partners are told before a review and before the end of a secret, and what stays of events that are forgotten.
--- depends: 0020_reconciliation
+-- depends: 0018_reconciliation
 
 -- migrate: apply
 

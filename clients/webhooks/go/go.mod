@@ -1,0 +1,3 @@
+module tallystickwebhooks
+
+go 1.20
