@@ -88,7 +88,7 @@ class Api:
         from yarl import URL
 
         async with self.session.request(method, URL(url, encoded=True), data=body, headers=sent) as answer:
-            return Answer(answer.status, answer.headers, await answer.text())
+            return Answer(answer.status, answer.headers, await answer.text(errors="replace"))
 
     async def get(self, path: str, **more: Any) -> Answer:
         return await self.request("GET", path, **more)

@@ -17,7 +17,7 @@ from tallystick.base import logs
 from tallystick.base.batcher import BUSY, RETRIED
 from tallystick.base.db import LOST, Db, Pool
 from tallystick.base.errors import Unavailable
-from tallystick.base.http import LogEntry
+from tallystick.base.ports import LogEntry
 
 BOUND: Final = 100_000
 """Requests that may wait while the database is down; the oldest make room for the newest."""

@@ -3,9 +3,8 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from tallystick.base import body, clock, ids, live, logs, mediatypes, page_table, query
@@ -19,7 +18,6 @@ from tallystick.base.errors import (
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
-    RateLimited,
     Refusal,
     Refusals,
     Unavailable,
@@ -30,6 +28,7 @@ from tallystick.base.errors import (
 from tallystick.base.faults import render
 from tallystick.base.matching import Matched, Table
 from tallystick.base.metrics import Metrics
+from tallystick.base.ports import Authenticator, Limiter, LogEntry, RequestLog
 from tallystick.base.routes import Call, House, Reply, Route
 from tallystick.base.work import NOBODY, Asked, Caller
 
@@ -42,50 +41,6 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers: TypeAlias = page_table.Headers
 Page: TypeAlias = page_table.Page
-
-
-class Authenticator(Protocol):
-    """Who is calling, by two headers."""
-
-    def cached(self, client_id: str | None, authorization: str | None) -> Caller | None: ...
-    async def look_up(self, client_id: str | None, authorization: str | None) -> Caller: ...
-
-
-class Taken(Protocol):
-    """What the limiter says of one request."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, str]]: ...
-    @property
-    def refused(self) -> RateLimited | None: ...
-
-
-class Limiter(Protocol):
-    """How much each client may ask."""
-
-    def take(self, caller: Caller) -> Taken: ...
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One request that ended. `route` is a pattern of ours, never the path that was sent."""
-
-    at: datetime
-    request_id: UUID
-    caller: Caller | None
-    method: str
-    route: str
-    status: int
-    code: str | None
-    resource_id: UUID | None
-    replayed: bool
-    latency_us: int
-
-
-class RequestLog(Protocol):
-    """Where requests are remembered."""
-
-    def add(self, entry: LogEntry) -> None: ...
 
 
 _PLAIN: Final = (

@@ -140,7 +140,16 @@ class BoundedProtocol(HttpToolsProtocol):
 class _GentleTransport:
     """A transport that, closed while the client still sends, ends its own side first and hears the client out for a moment."""
 
-    __slots__ = ("_closing", "_protocol", "_transport", "abort", "get_extra_info", "pause_reading", "resume_reading", "write")
+    __slots__ = (
+        "_closing",
+        "_protocol",
+        "_transport",
+        "abort",
+        "get_extra_info",
+        "pause_reading",
+        "resume_reading",
+        "write",
+    )
 
     def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
         self._transport, self._protocol, self._closing = transport, protocol, False

@@ -159,7 +159,9 @@ class Settings:
         reads.whole(1, 3650), 90, "For how many days is kept what became of events at webhooks, and every attempt."
     )
     event_retention_days: int = _setting(
-        reads.whole(30, 3650), 400, "For how many days at least events are kept; `tallystick retention` forgets whole months."
+        reads.whole(30, 3650),
+        400,
+        "For how many days at least events are kept; `tallystick retention` forgets whole months.",
     )
 
     @classmethod

@@ -1,6 +1,7 @@
 """Events: what happened, written once in the transaction of the change, numbered in commit order.
 
-One row serves the feed, webhooks and the console. Owns `events` and `tenant_heads`.
+One row serves the feed, webhooks and the console. Owns `events`, `tenant_heads` and
+`event_sequences`.
 """
 
 from tallystick.events.actions import find, number, record

@@ -12,7 +12,7 @@ from msgspec import Meta
 import tallystick.events.digest_store as store
 from tallystick.base import ids, jsonapi
 from tallystick.base.errors import InvalidRequest, Refusal, Refusals, at, attribute, parameter
-from tallystick.base.routes import Call, Parameter, Reply, Resource, Route, Takes
+from tallystick.base.routes import PAGE, Call, Parameter, Reply, Resource, Route, Takes
 from tallystick.events import asking, digest
 from tallystick.events.model import TOPIC_NAMES
 from tallystick.events.resource import WEBHOOK_EVENT, feed
@@ -69,6 +69,7 @@ EVENT_DIGEST: Final = Resource(
 async def digest_events(call: Call) -> Reply:
     """Each topic of a day, or of up to 31 days, with the number of its events and a hash over their ids."""
     faults: list[Refusal] = []
+    offset, limit = jsonapi.page(call, faults)
     days, topics = _days(call, faults), asking.topics(call, faults)
     if faults:
         raise Refusals(faults)
@@ -77,8 +78,8 @@ async def digest_events(call: Call) -> Reply:
     for day in days:
         final = digest.is_final(day, runtime.clock())
         shown += [_line(day, line, final=final) for line in await digest.of_day(runtime, call.caller, day, topics)]
-    meta = {"limit": len(shown), "total": len(shown)}
-    return Reply(200, jsonapi.feed(shown, meta=meta, following=None))
+    page = shown[offset : offset + limit]
+    return Reply(200, jsonapi.listing(page, total=len(shown), offset=offset, limit=limit, call=call))
 
 
 async def find_missing_events(call: Call) -> Reply:
@@ -107,8 +108,10 @@ def _line(day: date, line: digest.Line, *, final: bool) -> bytes:
 
 
 def _days(call: Call, faults: list[Refusal]) -> list[date]:
-    """One day, or all from one to another, both included."""
+    """One day, or all from one to another, both included; today where none is named."""
     named = {name: call.query[f"filter[{name}]"] for name in ("date", "from", "to") if f"filter[{name}]" in call.query}
+    if not named:
+        return [call.house.runtime.clock().date()]
     if set(named) not in ({"date"}, {"from", "to"}):
         told = "Give filter[date], or filter[from] and filter[to]."
         faults.append(InvalidRequest(told, source=parameter("filter[date]")))
@@ -160,10 +163,11 @@ ROUTES: Final = (
         gives=EVENT_DIGEST,
         many=True,
         query=(
-            Parameter("filter[date]", "A day in UTC.", schema=DAY),
+            Parameter("filter[date]", "A day in UTC; today unless told.", schema=DAY),
             Parameter("filter[from]", "The first of several days, instead.", schema=DAY),
             Parameter("filter[to]", "The last of several days, at most 31.", schema=DAY),
             asking.TOPIC,
+            *PAGE,
         ),
     ),
     Route(

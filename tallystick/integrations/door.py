@@ -19,8 +19,8 @@ from tallystick import partners
 from tallystick.base import faults, ids, mediatypes
 from tallystick.base.batcher import Batcher
 from tallystick.base.errors import Refusal, Unauthorized
-from tallystick.base.http import LogEntry, Taken
 from tallystick.base.page_table import Answered, Headers, NamedPage
+from tallystick.base.ports import LogEntry, Taken
 from tallystick.base.work import NOBODY, Asked, Caller, Runtime, Tenant
 from tallystick.integrations.adapters import ADAPTERS
 from tallystick.integrations.model import RECEIVING, Delivery, Integration

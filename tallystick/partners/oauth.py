@@ -18,8 +18,9 @@ from tallystick.base import ids
 from tallystick.base.clock import Clock
 from tallystick.base.db import LOST, Pool
 from tallystick.base.errors import AccessNotApproved, Unauthorized, Unavailable
-from tallystick.base.http import Headers, LogEntry, Page
+from tallystick.base.http import Headers, Page
 from tallystick.base.keys import MasterKeys
+from tallystick.base.ports import LogEntry
 from tallystick.base.secrets import new_token, well_formed
 from tallystick.base.work import Caller
 from tallystick.partners.authentication import holder_of_secret, holder_of_token

@@ -15,5 +15,5 @@ async def caller_of(pool: Pool, client_id: UUID) -> Caller | None:
 
 
 async def sight(work: Work, partner_ids: Sequence[UUID]) -> dict[UUID, bool]:
-    """Of these partners those that have an agreement with the work's programme just now, and whether it shows them the programme."""
+    """Of these partners those that have an agreement with the work's programme just now, and whether it shows them all of it."""
     return await door_store.sight(work.db, work.tenant.programme_id, partner_ids)

@@ -183,18 +183,19 @@ async def disable_webhook(call: Call) -> Reply:
 
 async def ping_webhook(sender: Sender, call: Call) -> Reply:
     """Send a signed `webhook.ping`, and tell what became of it. One that was answered well enables a pending endpoint."""
-    made = await pinging.ping(call, sender, path_id(call, missing()))
+    pinged = await pinging.ping(call, sender, path_id(call, missing()))
+    made = pinged.attempt
     if made.fault is None:
-        await _turn(call, "ping")
+        await _turn(call, "ping", pinged.url)
     return Reply(200, jsonapi.document(resource.attempt(made)), resource_id=made.webhook_id)
 
 
 async def enable_webhook(sender: Sender, call: Call) -> Reply:
     """Send there again, if a ping is answered well."""
-    made = await pinging.ping(call, sender, path_id(call, missing()))
-    if made.fault is not None:
-        raise pinging.failed(made)
-    return await _turn(call, "enable")
+    pinged = await pinging.ping(call, sender, path_id(call, missing()))
+    if pinged.attempt.fault is not None:
+        raise pinging.failed(pinged.attempt)
+    return await _turn(call, "enable", pinged.url)
 
 
 async def rotate_webhook_secret(call: Call) -> Reply:
@@ -233,8 +234,10 @@ async def _check_target(sender: Sender, url: str, faults: list[Refusal]) -> None
         faults.append(InvalidRequest(detail, source=attribute("url")))
 
 
-async def _turn(call: Call, verb: Literal["ping", "enable", "disable", "delete"]) -> Reply:
-    command = TurnWebhook(call.asked, path_id(call, missing()), verb)
+async def _turn(
+    call: Call, verb: Literal["ping", "enable", "disable", "delete"], proved_url: str | None = None
+) -> Reply:
+    command = TurnWebhook(call.asked, path_id(call, missing()), verb, proved_url)
     return replied(await call.house.batcher.submit(changing.turn, call.caller.tenant, command))
 
 
@@ -279,7 +282,7 @@ def routes(sender: Sender) -> tuple[Route, ...]:
         ),
         Route(
             "POST", f"{one}/enable", partial(enable_webhook, sender), WRITE, "Enable a webhook", verb("EnableWebhook"), kind,
-            errors=(NotFound, pinging.PingFailed),
+            errors=(NotFound, InvalidState, pinging.PingFailed),
         ),
         Route(
             "POST", f"{one}/disable", disable_webhook, WRITE, "Disable a webhook", verb("DisableWebhook"), kind, keyed=True,

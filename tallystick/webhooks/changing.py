@@ -68,6 +68,8 @@ class TurnWebhook:
     asked: Asked
     webhook_id: UUID
     verb: Literal["ping", "enable", "disable", "delete"]
+    proved_url: str | None = None
+    """The address that answered the ping; it proves nothing of another that the endpoint got meanwhile."""
 
 
 async def make(work: Work, commands: Sequence[MakeWebhook]) -> list[Answer | Refusal]:
@@ -231,6 +233,9 @@ async def _turn(work: Work, command: TurnWebhook) -> Answer | Refusal:
     elif command.verb == "disable":
         if webhook.status != "disabled":
             turned = await disable(work, webhook, "asked", command.asked)
+    elif webhook.url != command.proved_url:
+        if command.verb == "enable":
+            return InvalidState("The webhook got another address while it was pinged. Enable it again.")
     elif webhook.status == "pending" or (webhook.status == "disabled" and command.verb == "enable"):
         turned = replace(
             webhook,

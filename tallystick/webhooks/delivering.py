@@ -108,11 +108,11 @@ class Deliverer:
 
     async def _round(self) -> None:
         now = self._now()
-        for lane in self._lanes.values():
-            self._places.look(lane, now)
-        self._serve()
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
+            for lane in self._lanes.values():
+                self._places.look(lane, now)
+            self._serve()
             await self._look(now)
         wishes = self._wishes()
         limit = asyncio.Semaphore(TENANTS_AT_ONCE)
@@ -280,7 +280,8 @@ class Deliverer:
             return
         now = self._now()
         if lane.pace.kind == "bad":
-            self._empty(lane, lane.pace.ahead(now))
+            waits_long = lane.pace.resumes_at - now > LOOK_SECONDS
+            self._empty(lane, 0 if waits_long else lane.pace.ahead(now))
         self._serve()
         self._advance(lane)
         if lane.is_due and lane.room(now) > 0:
@@ -343,6 +344,8 @@ class Deliverer:
 
 
 def _know(lane: Lane, endpoint: Endpoint, now: float) -> None:
+    if lane.endpoint is None and endpoint.webhook.failing_since is not None:
+        lane.pace.distrust()
     lane.endpoint = endpoint
     lane.known_until = now + KNOWN_SECONDS
     lane.pace.rate_per_minute = endpoint.webhook.rate_per_minute

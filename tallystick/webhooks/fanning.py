@@ -14,7 +14,7 @@ AT_ONCE: Final = 1_000
 async def fan_out_due(runtime: Runtime) -> bool:
     """One step of the loop: of each tenant with endpoints, a number of events; whether there were any."""
     async with runtime.discovering() as db:
-        rows = await db.rows(store.DISCOVERY)
+        rows = await db.rows(store.DISCOVERY_BEHIND)
     return await each_in_turn(rows, lambda tenant, _row: fan_out(runtime, tenant))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from tallystick.base.work import Work
 from tallystick.webhooks.matching import MATCHES
 
-DISCOVERY: Final = """
+DISCOVERY_BEHIND: Final = """
 select t.id, t.programme_id, t.environment
 from webhook_heads as h
 join tenant_heads as e on e.tenant_id = h.tenant_id
@@ -28,7 +28,8 @@ insert into webhook_deliveries (
     tenant_id, webhook_id, position, event_id, recorded_at, topic, subject_id, fifo, status, due_at, concluded_at
 )
 select $1, w.id, e.position, e.id, e.recorded_at, e.topic, e.subject_id, w.fifo,
-    case when w.status = 'enabled' then 'pending' else 'skipped' end, $4, case when w.status = 'enabled' then null else $4 end
+    case when w.status = 'enabled' then 'pending' else 'skipped' end, $4::timestamptz,
+    case when w.status = 'enabled' then null else $4::timestamptz end
 from events as e
 join webhooks as w on w.tenant_id = $1 and w.status <> 'deleted' and e.position > w.since_position
 join unnest($5::uuid[], $6::boolean[]) as s (partner_id, sees_programme) on s.partner_id = w.partner_id

@@ -6,14 +6,15 @@ Times are seconds of a clock that only goes forward.
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-AT_ONCE_FIRST: Final = 2.0
+AT_ONCE_FIRST: Final = 1.0
 AT_ONCE_MAX: Final = 8
 AHEAD_SECONDS: Final = 0.5
 """For how long it is worth taking deliveries before they can be sent."""
+AHEAD_LEAST: Final = 8
 AHEAD_MAX: Final = 256
 SOON: Final = 1.0
 """Who answers in less is no burden on others."""
-STUCK: Final = 2.0
+STUCK: Final = 1.0
 """Who does not answer for so long is sent nothing more until it does."""
 PAUSES_AFTER: Final = 3
 PAUSE: Final = 0.1
@@ -50,10 +51,12 @@ class Pace:
         if self.rate_per_minute is not None:
             self._fill(now)
             return min(int(self.at_once), max(1, int(self._tokens)))
-        if self.kind != "good" or self.seconds is None:
+        if self.kind == "bad":
             return int(self.at_once)
+        if self.kind == "unknown" or self.seconds is None:
+            return AHEAD_LEAST
         soon = AHEAD_SECONDS * self.at_once / max(self.seconds, 0.0005)
-        return max(int(self.at_once), min(int(soon), AHEAD_MAX))
+        return max(AHEAD_LEAST, min(int(soon), AHEAD_MAX))
 
     def waits(self, now: float, under_way: int) -> float | None:
         """How long until one more may be sent: 0.0 is now, None is when one under way has ended."""
@@ -87,10 +90,14 @@ class Pace:
             pause = min(PAUSE * 2 ** min(self.failures - PAUSES_AFTER, 10), PAUSE_MAX)
         self.resumes_at = now + max(pause, min(asked or 0.0, ASKED_MAX))
 
+    def distrust(self) -> None:
+        """It is known to have failed lately."""
+        self.failures = max(self.failures, 1)
+
     def stuck(self) -> None:
         """One under way takes very long."""
         self.at_once = max(1.0, self.at_once / 2)
-        self.seconds = STUCK
+        self.seconds = 2 * STUCK
 
     def _fill(self, now: float) -> None:
         assert self.rate_per_minute is not None

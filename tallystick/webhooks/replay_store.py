@@ -17,7 +17,7 @@ COLUMNS: Final = """id, webhook_id, partner_id, topics, only_missing, from_posit
 # The events of this endpoint in a stretch of the feed that a replay is about; those from before there was the endpoint, too.
 STRETCH: Final = f"""
 from events as e
-join webhooks as w on w.tenant_id = $1 and w.id = $2
+join webhooks as w on w.tenant_id = $1 and w.id = $2 and w.status = 'enabled'
 cross join (select $3::boolean as sees_programme) as s
 where e.tenant_id = $1 and e.position > $4 and e.position <= $5 and {MATCHES}
     and ($6::text[] is null or e.topic = any($6)) and ($7::uuid[] is null or e.id = any($7))
@@ -57,7 +57,7 @@ where tenant_id = $1 and recorded_at >= $2 and recorded_at < $3 and ($4::uuid[] 
 INSERT: Final = f"""
 insert into webhook_replays (tenant_id, {COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
-DISCOVERY: Final = """
+DISCOVERY_REPLAYS: Final = """
 select t.id, t.programme_id, t.environment
 from tenants as t
 where exists (select from webhook_replays as r where r.tenant_id = t.id and r.status = 'running')

@@ -17,7 +17,7 @@ AT_ONCE: Final = 2_000
 async def replay_due(runtime: Runtime) -> bool:
     """One step of the loop: of each tenant, a part of one replay; whether there was any."""
     async with runtime.discovering() as db:
-        rows = await db.rows(store.DISCOVERY)
+        rows = await db.rows(store.DISCOVERY_REPLAYS)
     return await each_in_turn(rows, lambda tenant, _row: _replay(runtime, tenant))
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 import tallystick.webhooks.retention_store as store
+import tallystick.webhooks.store as endpoints
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Runtime, Tenant
 
@@ -17,11 +18,14 @@ def forgetting(kept: timedelta) -> Callable[[Runtime], Awaitable[bool]]:
     async def forget_due(runtime: Runtime) -> bool:
         before = runtime.clock() - kept
         async with runtime.discovering() as db:
-            rows = await db.rows(store.DISCOVERY, before)
+            rows = await db.rows(store.DISCOVERY_OLD, before)
 
         async def forget(tenant: Tenant, _row: object) -> bool:
             async with runtime.work(tenant) as work:
                 gone = await store.forget(work, before, AT_ONCE)
+            async with runtime.work(tenant) as work:
+                # Who hands out just now may not know yet that an endpoint is deleted, and has to be done with it first.
+                await endpoints.hold_head(work)
                 webhook_id = await store.deleted(work)
                 if webhook_id is not None:
                     await store.clear(work, webhook_id, AT_ONCE)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tallystick.base.work import Work
 
-DISCOVERY: Final = """
+DISCOVERY_OLD: Final = """
 select t.id, t.programme_id, t.environment
 from tenants as t
 where exists (select from webhooks as w where w.tenant_id = t.id and w.status = 'deleted')

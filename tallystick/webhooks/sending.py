@@ -3,18 +3,24 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Self
 
 import aiohttp
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp.http_exceptions import LineTooLong
+from yarl import URL
 
 from tallystick.webhooks.guard import BlockedAddress, Guard
 from tallystick.webhooks.model import ANSWER_BYTES_MAX, FIRST_BYTE_SECONDS, TOTAL_SECONDS, Answer, Fault
 from tallystick.webhooks.target import BadTarget, Rules, parse
 
 CONNECTIONS_MAX: Final = 1_000
-KEEP_ALIVE_SECONDS: Final = 30.0
+KEEP_ALIVE_SECONDS: Final = 4.0
+"""Less than receivers wait, most of whom close after five seconds: so that none closes just when it is sent something."""
+TARGETS_KEPT: Final = 10_000
 NAMES_KEPT_SECONDS: Final = 10
 USER_AGENT: Final = "Tallystick-Webhooks/1"
 
@@ -35,6 +41,7 @@ class Sender:
         self._guard = guard or Guard(rules.allowed)
         self._first, self._total, self._tls = first_byte_seconds, total_seconds, tls
         self._session: ClientSession | None = None
+        self._targets: dict[str, URL] = {}
 
     def open(self) -> Self:
         """Be ready to send; within a running loop."""
@@ -53,6 +60,7 @@ class Sender:
             auto_decompress=False,
             timeout=ClientTimeout(total=None),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            read_bufsize=ANSWER_BYTES_MAX,
             requote_redirect_url=False,
         )
         return self
@@ -79,46 +87,59 @@ class Sender:
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """What became of one POST. It raises nothing of what a receiver, or the way there, may do."""
         began = time.monotonic()
+        heard = _Heard()
+        fault: Fault | None = None
         try:
-            status, answered, content = await self._post(url, headers, body)
-        except asyncio.CancelledError:
-            raise
+            async with asyncio.timeout(self._total):
+                await self._post(url, headers, body, heard)
+            if heard.status is None or not 200 <= heard.status < 300:
+                fault = "status"
         except Exception as error:  # noqa: BLE001 - whatever goes wrong out there is the attempt's fault, by its class
-            return Answer(None, {}, b"", _fault(error), _since(began))
-        fault: Fault | None = None if 200 <= status < 300 else "status"
-        return Answer(status, answered, content, fault, _since(began))
+            fault = _fault(error)
+        return Answer(heard.status, heard.headers, bytes(heard.content), fault, _since(began))
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes, heard: "_Heard") -> None:
         assert self._session is not None, "a sender is opened before it sends"
-        target = parse(url, self.rules)
+        target = self._targets.get(url) or self._target(url)
         sent = {"user-agent": USER_AGENT, "content-type": "application/json", **headers}
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self._total
         async with asyncio.timeout(self._first):
             response = await self._session.post(target, data=body, headers=sent, allow_redirects=False)
         try:
-            async with asyncio.timeout_at(ends):
-                content = await _bounded(response)
-            return response.status, {name.lower(): value for name, value in response.headers.items()}, content
+            heard.status = response.status
+            heard.headers = {name.lower(): value for name, value in response.headers.items()}
+            await _read(response, heard.content)
         finally:
-            # What was read to its end goes back for the next; what was not is cut off. Neither waits.
-            response.close() if not response.content.at_eof() else response.release()
+            # What was read to its end went back for the next already; what was not is cut off. Neither waits.
+            response.close()
+
+    def _target(self, url: str) -> URL:
+        if len(self._targets) >= TARGETS_KEPT:
+            self._targets.clear()
+        found = self._targets[url] = parse(url, self.rules)
+        return found
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+@dataclass(slots=True)
+class _Heard:
+    """What was read of an answer, also of one that broke off."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytearray = field(default_factory=bytearray)
+
+
+async def _read(response: aiohttp.ClientResponse, content: bytearray) -> None:
     """The beginning of an answer, and no more of it."""
-    content = bytearray()
-    while len(content) < ANSWER_BYTES_MAX:
-        piece = await response.content.read(ANSWER_BYTES_MAX - len(content))
-        if not piece:
-            break
-        content += piece
-    return bytes(content)
+    while len(content) < ANSWER_BYTES_MAX and not response.content.at_eof():
+        content += await response.content.read(ANSWER_BYTES_MAX - len(content))
 
 
+@lru_cache(maxsize=1)
 def _strict() -> ssl.SSLContext:
+    """The authorities that the system trusts, which take a while to read; TLS 1.2 or newer."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 
@@ -134,6 +155,8 @@ def _fault(error: BaseException) -> Fault:
         return "timeout"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "dns_error"
+    if any(isinstance(each, LineTooLong) for each in _chain(error)):
+        return "too_large"
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return "tls_error"
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -143,11 +166,19 @@ def _fault(error: BaseException) -> Fault:
     return "malformed_answer"
 
 
-def _blocked(error: BaseException | None) -> bool:
+def _blocked(error: BaseException) -> bool:
     """Whether the guard is behind it, however wrapped."""
-    seen = 0
-    while error is not None and seen < 8:
-        if isinstance(error, BlockedAddress) or isinstance(getattr(error, "os_error", None), BlockedAddress):
-            return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
+    return any(
+        isinstance(each, BlockedAddress) or isinstance(getattr(each, "os_error", None), BlockedAddress)
+        for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The fault, and what is behind it."""
+    each: BaseException | None = error
+    for _ in range(8):
+        if each is None:
+            return
+        yield each
+        each = each.__cause__ or each.__context__

@@ -1,5 +1,6 @@
 """What an endpoint's address may look like: parsed once, by the parser that dials it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -42,7 +43,11 @@ def parse(text: str, rules: Rules) -> URL:
         raise BadTarget("This is not an address. Write it as https://host/path.") from None
     if url.scheme not in {"https", "http"} or not url.raw_host:
         raise BadTarget("An address begins with https:// and names a host.")
-    if url.user is not None or url.password is not None or "@" in url.raw_authority:
+    if (
+        url.user is not None
+        or url.password is not None
+        or "@" in re.split(r"[/?#]", text.partition("//")[2], maxsplit=1)[0]
+    ):
         raise BadTarget("An address holds no user and password. Send a header of your own instead.")
     if url.raw_fragment or text.endswith("#"):
         raise BadTarget("An address has no fragment: nothing behind # is ever sent.")

@@ -15,7 +15,7 @@ from tallystick.audit import api
 from tallystick.base import ids
 from tallystick.base.batcher import Batcher
 from tallystick.base.errors import Refusals
-from tallystick.base.http import LogEntry
+from tallystick.base.ports import LogEntry
 from tallystick.base.routes import Call, House
 from tallystick.base.settings import Settings
 from tallystick.base.work import Asked, Caller, Runtime, Tenant

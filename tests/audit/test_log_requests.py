@@ -13,7 +13,7 @@ from tallystick import audit
 from tallystick.base import ids
 from tallystick.base.db import Pool
 from tallystick.base.errors import Unavailable
-from tallystick.base.http import LogEntry
+from tallystick.base.ports import LogEntry
 from tallystick.base.work import Caller, Runtime, Tenant
 from tests import world
 

@@ -66,6 +66,10 @@ def told(answer: Answer, id_: str) -> Any:
     return answer.status, body, sorted(kept - {"ratelimit"})
 
 
+QUESTIONS = {"/api/v1/webhook-events/missing"}
+"""What is asked by a POST since the question is long; nothing changes."""
+
+
 def test_every_route_names_one_scope_that_exists() -> None:
     assert len(TABLE) > 30
     assert [route.path for route in TABLE if route.scope not in partners.SCOPES] == []
@@ -75,7 +79,7 @@ def test_every_route_names_one_scope_that_exists() -> None:
 def test_what_reads_needs_no_right_to_write() -> None:
     for route in TABLE:
         assert route.scope is not None
-        if route.method != "GET":
+        if route.method != "GET" and route.path not in QUESTIONS:
             assert not route.scope.endswith(":read"), route.path
 
 

@@ -15,7 +15,7 @@ from tallystick import partners
 from tallystick.base import ids
 from tallystick.base.db import Pool
 from tallystick.base.errors import Unauthorized
-from tallystick.base.http import LogEntry
+from tallystick.base.ports import LogEntry
 from tallystick.base.secrets import new_secret, new_token, well_formed
 from tallystick.base.work import Runtime
 from tests.conftest import Clock

@@ -6,12 +6,25 @@ from datetime import timedelta
 import pytest
 
 from tallystick.base.work import Runtime
-from tallystick.webhooks.model import LEASE
+from tallystick.webhooks import pacing
 from tallystick.webhooks.schedule import DELAYS, JITTER
 from tests.api import Api
 from tests.conftest import Clock
 from tests.webhooks.cast import Receiver, enabled, says
-from tests.webhooks.deliveries import attempts, delivering, endpoints, handed_out, happen, settled, stands, tried, until
+from tests.webhooks.deliveries import (
+    attempts,
+    delivering,
+    endpoints,
+    handed_out,
+    happen,
+    happen_much,
+    moved,
+    settled,
+    stands,
+    tried,
+    until,
+)
+from tests.webhooks.sinks import sink
 
 
 async def test_what_happened_arrives_once_and_the_attempt_is_written(
@@ -55,8 +68,9 @@ async def test_only_2xx_is_success_and_what_failed_is_tried_again_when_it_is_tim
 
 
 async def test_after_three_days_of_failures_a_delivery_is_given_up(
-    api: Api, runtime: Runtime, receiver: Receiver, clock: Clock
+    api: Api, runtime: Runtime, receiver: Receiver, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pacing, "PAUSE_MAX", 0.01)
     await enabled(api, receiver, "reward.pre_issued")
     receiver.answer = says(500)
     began = clock.now
@@ -87,21 +101,129 @@ async def test_who_stops_lets_go_of_what_was_not_sent_and_another_goes_on(
     assert sum(each["attempts"] for each in rows) == len(receiver.heard)
 
 
-async def test_what_a_process_died_with_is_sent_again_when_its_lease_ends(
+async def test_a_clock_that_runs_ahead_ends_leases_but_sends_nothing_twice_at_once(
     api: Api, runtime: Runtime, receiver: Receiver, clock: Clock
 ) -> None:
-    hang = asyncio.Event()
+    arrived: list[bytes] = []
+    let_go = asyncio.Event()
+
+    async def slowly(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.append(b"")
+        await let_go.wait()
+        writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+
+    async with sink(slowly) as slow:
+        await moved(runtime, api.tenant, await enabled(api, receiver, "reward.pre_issued"), slow.url())
+        await happen(api)
+        await handed_out(runtime, api.tenant)
+        async with delivering(runtime) as deliverer:
+            await until(lambda: len(arrived) == 1)
+            clock.move(timedelta(hours=1))
+            deliverer.wake()
+            await asyncio.sleep(0.4)
+            clock.move(timedelta(hours=-2))
+            deliverer.wake()
+            await asyncio.sleep(0.2)
+            let_go.set()
+            (row,) = await settled(runtime, api.tenant, "delivered")
+    assert len(arrived) == 1 and row["lease"] is None
+
+
+async def test_a_clock_that_was_set_back_loses_nothing(
+    api: Api, runtime: Runtime, receiver: Receiver, clock: Clock
+) -> None:
     await enabled(api, receiver, "reward.pre_issued")
     await happen(api)
     await handed_out(runtime, api.tenant)
-    slow = receiver.take
+    clock.move(timedelta(hours=-1))
+    async with delivering(runtime) as deliverer:
+        await asyncio.sleep(0.3)
+        assert receiver.heard == []
+        clock.move(timedelta(hours=1))
+        deliverer.wake()
+        await settled(runtime, api.tenant, "delivered")
+    assert len(receiver.heard) == 1
 
-    async with delivering(runtime, end_seconds=0.0):
-        receiver.answer = says(500)
-        receiver.take = slow  # type: ignore[method-assign]
-        await until(lambda: len(receiver.heard) >= 1)
-        hang.set()
-    clock.move(LEASE)
+
+async def test_two_processes_share_the_work_and_send_nothing_twice(
+    api: Api, runtime: Runtime, receiver: Receiver
+) -> None:
+    await enabled(api, receiver, "reward.pre_issued")
+    await happen_much(runtime, api.tenant, api, 120)
+    await handed_out(runtime, api.tenant)
+    async with delivering(runtime), delivering(runtime):
+        await settled(runtime, api.tenant, *["delivered"] * 121)
+    assert len(receiver.heard) == len({each.headers["webhook-id"] for each in receiver.heard}) == 121
+
+
+async def test_in_order_nothing_overtakes_what_is_about_the_same_subject(
+    api: Api, runtime: Runtime, receiver: Receiver, clock: Clock
+) -> None:
+    await enabled(api, receiver, "reward.pre_issued", fifo=True)
+    await happen_much(runtime, api.tenant, api, 12, subjects=3)
+    await handed_out(runtime, api.tenant)
+    receiver.answers = [says(500)] * 2
+    async with delivering(runtime) as deliverer:
+
+        async def done() -> bool:
+            return [each["status"] for each in await stands(runtime, api.tenant)].count("delivered") >= 5
+
+        await until(done)
+        clock.move(DELAYS[0] * 2)
+        deliverer.wake()
+        await settled(runtime, api.tenant, *["delivered"] * 13)
+    arrived: dict[str, list[int]] = {}
+    for each in receiver.heard[2:]:
+        arrived.setdefault(each.told["data"]["id"], []).append(each.told["sequence"])
+    assert sorted(arrived.values()) == [[1], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]
+
+
+async def test_an_endpoint_gets_no_more_a_minute_than_it_asked_for(
+    api: Api, runtime: Runtime, receiver: Receiver
+) -> None:
+    await enabled(api, receiver, "reward.pre_issued", ratePerMinute=600)
+    await happen_much(runtime, api.tenant, api, 60)
+    await handed_out(runtime, api.tenant)
+    async with delivering(runtime):
+        await asyncio.sleep(1.5)
+    assert 10 <= len(receiver.heard) <= 27, "ten a second, and as many at the beginning"
+
+
+async def test_who_asks_for_time_gets_it(api: Api, runtime: Runtime, receiver: Receiver, clock: Clock) -> None:
+    await enabled(api, receiver, "reward.pre_issued")
+    receiver.answers = [says(429, retry_after="3600")]
+    await happen(api)
+    await handed_out(runtime, api.tenant)
+    async with delivering(runtime):
+        await tried(runtime, api.tenant, 1)
+        (row,) = await stands(runtime, api.tenant)
+    assert row["due_at"] - clock.now == timedelta(hours=1)
+
+
+async def test_who_wants_no_more_of_a_message_gets_no_more_of_it(
+    api: Api, runtime: Runtime, receiver: Receiver
+) -> None:
+    await enabled(api, receiver, "reward.pre_issued")
+    receiver.answers = [says(500, webhook_delivery="abort-message")]
+    await happen(api)
+    await handed_out(runtime, api.tenant)
+    async with delivering(runtime):
+        await settled(runtime, api.tenant, "failed")
+    (endpoint,) = await endpoints(runtime, api.tenant)
+    assert endpoint["status"] == "enabled"
+
+
+async def test_a_partner_without_agreement_is_sent_nothing_and_what_waited_is_skipped(
+    api: Api, runtime: Runtime, receiver: Receiver
+) -> None:
+    await enabled(api, receiver, "reward.pre_issued")
+    await happen(api, 2)
+    await handed_out(runtime, api.tenant)
+    async with runtime.pool.lend() as db, db.connection.transaction():
+        await db.run("update agreements set status = 'ended' where partner_id = $1", api.partner_id)
+    async with delivering(runtime):
+        await settled(runtime, api.tenant, "skipped", "skipped")
+    assert receiver.heard == []
 
 
 async def test_the_partner_learns_nothing_more_when_the_receiver_is_gone(

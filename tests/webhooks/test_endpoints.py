@@ -17,6 +17,7 @@ from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api, document_of, join
 from tests.conftest import Clock
+from tests.webhooks.at_work import until
 from tests.webhooks.cast import Heard, Receiver, enabled, make, says
 
 PUBLIC = "https://partner.example/hooks"
@@ -254,3 +255,17 @@ async def test_nobody_else_sees_an_endpoint(
             assert (answer.status, answer.codes) == (404, ["NotFound"])
         assert (await other.get("webhooks")).body["meta"]["total"] == 0
     assert receiver.heard == []
+
+
+async def test_an_old_address_proves_nothing_of_a_new_one(api: Api, receiver: Receiver) -> None:
+    one = f"webhooks/{(await make(api, receiver.url)).data['id']}"
+    for verb, status in (("ping", 200), ("enable", 409)):
+        receiver.gate = asyncio.Event()
+        receiver.heard.clear()
+        pinging = asyncio.create_task(api.post(f"{one}/{verb}"))
+        await until(lambda: len(receiver.heard) == 1)
+        await api.patch(one, document_of("Webhook", url=f"{receiver.url}/{verb}"))
+        receiver.gate.set()
+        assert (await pinging).status == status
+        assert (await api.get(one)).attributes["status"] == "pending"
+    assert (await api.post(f"{one}/enable")).attributes["status"] == "enabled"

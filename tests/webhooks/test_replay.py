@@ -35,6 +35,8 @@ def replay(**attributes: Any) -> Any:
         ({"topics": ["*"]}, "topics/0"),
         ({"onlyMissing": "yes"}, "onlyMissing"),
         ({"since": BEGAN}, "since"),
+        ({"eventIds": []}, "eventIds"),
+        ({"eventIds": ["Luna"]}, "eventIds/0"),
     ],
 )
 async def test_a_bad_wish_is_refused_at_its_place(api: Api, receiver: Receiver, attributes: Any, pointer: str) -> None:
@@ -141,3 +143,29 @@ async def test_who_dies_while_sending_again_goes_on_where_they_were(
     async with at_work(runtime):
         await settled(runtime, auditor, api)
     assert len({each.told["id"] for each in receiver.heard}) == len(receiver.heard) == 5
+
+
+async def test_single_events_are_sent_again_by_their_ids(
+    api: Api, runtime: Runtime, auditor: Db, receiver: Receiver, clock: Clock
+) -> None:
+    made = await enabled(api, receiver, "reward.pre_issued")
+    one = f"webhooks/{made.data['id']}/replay"
+    async with at_work(runtime):
+        for number in range(3):
+            await api.issue(f"+1202555014{number}")
+        await settled(runtime, auditor, api)
+        wanted = [each.told["id"] for each in receiver.heard][::2]
+        receiver.heard.clear()
+        clock.move(timedelta(seconds=1))
+        for attributes, matched in (({}, 0), ({"onlyMissing": False}, 2)):
+            rehearsed = await api.post(one, replay(eventIds=wanted, dryRun=True, **attributes))
+            assert rehearsed.attributes["matched"] == matched
+            wished = await api.post(one, replay(eventIds=[*wanted, str(ids.new())], **attributes))
+            assert (wished.status, wished.attributes["status"], wished.attributes["matched"]) == (
+                202,
+                "completed",
+                matched,
+            )
+            await settled(runtime, auditor, api)
+            assert len(receiver.heard) == matched
+    assert sorted(each.told["id"] for each in receiver.heard) == sorted(wanted)
