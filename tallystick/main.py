@@ -100,6 +100,7 @@ DUE = (
 )
 """What happens by the tenant's clock: moving a sandbox through time does it in due order."""
 
+
 def told() -> Told:
     """What events hold, of each type of subject."""
     return Told(
@@ -127,7 +128,6 @@ def told() -> Told:
         ),
         SHOWS,
     )
-
 
 
 Answered = tuple[int, list[tuple[str, str]], bytes]

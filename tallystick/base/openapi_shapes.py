@@ -146,7 +146,10 @@ class Shapes:
 
     def resource(self, kind: Resource) -> Schema:
         """A resource object."""
-        return self.add(kind.type, resource_object(kind.type, self._attributes_ref(kind.attributes)))
+        shown = resource_object(kind.type, self._attributes_ref(kind.attributes))
+        if kind.is_named:
+            shown["properties"]["id"] = {"type": "string"}
+        return self.add(kind.type, shown)
 
     def _attributes_ref(self, struct: type[msgspec.Struct]) -> Schema:
         return self.ref(self._names[struct])

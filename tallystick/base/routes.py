@@ -28,6 +28,8 @@ class Resource:
     path: str
     attributes: builtins.type[msgspec.Struct]
     example: Mapping[str, Any] = field(default_factory=dict)
+    is_named: bool = False
+    """Whether its ids are names, made of what it is about, and no UUIDs."""
 
 
 @dataclass(frozen=True, slots=True)

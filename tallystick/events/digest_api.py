@@ -63,6 +63,7 @@ EVENT_DIGEST: Final = Resource(
         "lastPosition": 1077,
         "final": True,
     },
+    is_named=True,
 )
 
 

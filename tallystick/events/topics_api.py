@@ -26,7 +26,7 @@ class WebhookTopicAttributes(msgspec.Struct, rename="camel"):
     example: msgspec.Raw
 
 
-WEBHOOK_TOPIC: Final = Resource("WebhookTopic", "/api/v1/webhook-topics", WebhookTopicAttributes)
+WEBHOOK_TOPIC: Final = Resource("WebhookTopic", "/api/v1/webhook-topics", WebhookTopicAttributes, is_named=True)
 
 
 async def list_topics(catalogue: Catalogue, call: Call) -> Reply:

@@ -84,6 +84,7 @@ REJECTION: Final = Resource(
         "detail": "amount is a whole number of minor units",
         "text": "r-118,2026-06-17,12.50",
     },
+    is_named=True,
 )
 
 

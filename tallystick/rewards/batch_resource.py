@@ -47,7 +47,7 @@ class LineAttributes(msgspec.Struct, rename="camel"):
     error: msgspec.Raw | None
 
 
-LINE = Resource("RewardBatchItem", "/api/v1/reward-batches/{id}/items", LineAttributes, LINE_EXAMPLE)
+LINE = Resource("RewardBatchItem", "/api/v1/reward-batches/{id}/items", LineAttributes, LINE_EXAMPLE, is_named=True)
 REWARD_BATCH = Resource("RewardBatch", "/api/v1/reward-batches", RewardBatchAttributes, EXAMPLE)
 
 
