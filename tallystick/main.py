@@ -277,7 +277,7 @@ def _house_pages(runtime: Runtime, dsn: str, metrics: Metrics) -> dict[tuple[str
 def _reference_pages(table: tuple[Route, ...], settings: Settings) -> dict[tuple[str, str], Page]:
     document = openapi.document(
         table,
-        topics=events.TOPICS,
+        topics=events.SENT,
         scopes=partners.SCOPES,
         title="Tallystick",
         version=__version__,

@@ -82,6 +82,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "PreIssuedConflict": "Update or cancel the reward that waits.",
     "InsufficientFunding": "Ask the merchant to fund, or give less.",
     "WalletExists": "Use the wallet that is open.",
+    "PingFailed": "Answer a signed ping with a 2xx status, then enable the webhook again.",
     "PartConflict": "Send this content under another number, or begin a new import.",
     "CardTokenTaken": "Merge the two users if they are one, or leave the token out.",
     "LocationExternalIdTaken": "Use another external id, or change the location that has it.",

@@ -43,7 +43,7 @@ def trigger(
 
 
 def _show_topics(as_json: bool) -> None:
-    told = [{"topic": each.name, "tells": each.summary} for each in events.TOPICS if each.name != "webhook.ping"]
+    told = [{"topic": each.name, "tells": each.summary} for each in events.TOPICS]
     if as_json:
         say_json(told)
     else:

@@ -6,7 +6,7 @@ One row serves the feed, webhooks and the console. Owns `events`, `tenant_heads`
 
 from tallystick.events.actions import find, number, record
 from tallystick.events.catalogue import Catalogue
-from tallystick.events.model import TOPICS, Event, Topic
+from tallystick.events.model import PING, SENT, TOPICS, Event, Topic
 from tallystick.events.streaming import Streams
 
-__all__ = ["TOPICS", "Catalogue", "Event", "Streams", "Topic", "find", "number", "record"]
+__all__ = ["PING", "SENT", "TOPICS", "Catalogue", "Event", "Streams", "Topic", "find", "number", "record"]

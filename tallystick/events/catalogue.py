@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tallystick.base.openapi_told import Told
-from tallystick.events.model import TOPICS, Topic
+from tallystick.events.model import SENT, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Catalogue:
     @classmethod
     def of(cls, told: Told, version: str) -> "Catalogue":
         """The catalogue of what is told."""
-        return cls(told, version, {topic.name: told.alone(topic) for topic in TOPICS})
+        return cls(told, version, {topic.name: told.alone(topic) for topic in SENT})
 
     def topic(self, name: str) -> Topic | None:
         """The topic of this name."""
-        return next((topic for topic in TOPICS if topic.name == name), None)
+        return next((topic for topic in SENT if topic.name == name), None)
 
     def sample(self, topic: Topic, subject_id: str) -> bytes:
         """A document as an event of the topic may hold it, about a subject of this id; it says that it is a sample."""

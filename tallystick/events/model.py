@@ -114,3 +114,7 @@ TOPICS = (
 """Every topic there is; an event of another is refused where it is recorded."""
 
 TOPIC_NAMES = frozenset(topic.name for topic in TOPICS)
+
+PING = Topic("webhook.ping", "A ping that you asked for: nothing happened, and the feed does not have it.", "Webhook")
+SENT = (*TOPICS, PING)
+"""Every topic that webhooks are sent."""

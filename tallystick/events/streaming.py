@@ -36,7 +36,8 @@ READERS_MAX: Final = 2
 TOGETHER: Final = 100
 """How many events one piece holds at most."""
 
-OPENING: Final = b": connected\nretry: 1000\n\n"
+OPENING: Final = b": connected\nretry: 1000\nid: %d\n\n"
+"""With where it begins: who comes back before anything happened has missed nothing."""
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ class Stream:
     def __init__(self, streams: Streams, tail: _Tail, caller: Caller, wanted: Wanted) -> None:
         self._streams, self._tail, self._caller, self._wanted = streams, tail, caller, wanted
         self._position = wanted.after
-        self._ready: deque[bytes] = deque([OPENING])
+        self._ready: deque[bytes] = deque([OPENING % wanted.after])
         self._said = time.monotonic()
         self._closed = False
 

@@ -9,7 +9,7 @@ from tallystick.base import jsonapi
 from tallystick.base.errors import NotFound
 from tallystick.base.routes import PAGE, Call, Reply, Resource, Route
 from tallystick.events.catalogue import Catalogue
-from tallystick.events.model import TOPICS, Topic
+from tallystick.events.model import SENT, Topic
 
 SCOPE: Final = "webhook-events:read"
 
@@ -32,8 +32,8 @@ WEBHOOK_TOPIC: Final = Resource("WebhookTopic", "/api/v1/webhook-topics", Webhoo
 async def list_topics(catalogue: Catalogue, call: Call) -> Reply:
     """Every topic there is, with the schema of its events and an example."""
     offset, limit = jsonapi.page(call)
-    shown = [_resource(catalogue, topic) for topic in TOPICS[offset : offset + limit]]
-    return Reply(200, jsonapi.listing(shown, total=len(TOPICS), offset=offset, limit=limit, call=call))
+    shown = [_resource(catalogue, topic) for topic in SENT[offset : offset + limit]]
+    return Reply(200, jsonapi.listing(shown, total=len(SENT), offset=offset, limit=limit, call=call))
 
 
 async def get_topic(catalogue: Catalogue, call: Call) -> Reply:

@@ -24,23 +24,41 @@ GROUP_BYTES_MAX: Final = 256 * 1024 * 1024
 FOOTER_TEXT_MAX: Final = 16 * 1024 * 1024
 FOOTER_ITEMS_MAX: Final = 1_000_000
 NUMBERS: Final = frozenset({"amount", "tax", "quantity"})
+CELL_MAX: Final = 1_024
+"""Longer text is too long for every field; so much of it is enough to say so."""
+UNREADABLE: Final[list[Any]] = []
+"""What stands for a cell that cannot be read: no field is a list, and whoever reads the row says so."""
 BAD: Final = "The file cannot be read as Parquet ({}). Send it as it was written, all parts of it in their order."
 
 
 def open_file(source: IO[bytes], size: int) -> pq.ParquetFile:
     """The file, with all that it says of itself within bounds. Raises Unreadable."""
     try:
-        found = pq.ParquetFile(
-            source, thrift_string_size_limit=FOOTER_TEXT_MAX, thrift_container_size_limit=FOOTER_ITEMS_MAX
-        )
+        found = _opened(source, [])
+        # Text is read as a dictionary: a long one that many rows share is held once.
+        texts = [
+            each.name for each in found.schema_arrow if pa.types.is_string(each.type) or pa.types.is_binary(each.type)
+        ]
+        found = _opened(source, texts)
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as wrong:
         raise Unreadable(BAD.format(type(wrong).__name__)) from None
     if found.metadata.num_columns > COLUMNS_MAX:
         raise Unreadable(f"The file has {found.metadata.num_columns} columns; at most {COLUMNS_MAX} can be read.")
     # Every row has a name of its own, which takes room: more rows than bytes are no honest file.
-    if not 0 <= found.metadata.num_rows <= size:
-        raise Unreadable(f"The file says that it has {found.metadata.num_rows} rows in {size} bytes.")
+    rows = found.metadata.num_rows
+    counts = [found.metadata.row_group(group).num_rows for group in range(found.metadata.num_row_groups)]
+    if not 0 <= rows <= size or any(count < 0 for count in counts) or sum(counts) != rows:
+        raise Unreadable(f"The file says that it has {rows} rows in {size} bytes, and {sum(counts)} in its groups.")
     return found
+
+
+def _opened(source: IO[bytes], texts: list[str]) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        source,
+        thrift_string_size_limit=FOOTER_TEXT_MAX,
+        thrift_container_size_limit=FOOTER_ITEMS_MAX,
+        read_dictionary=texts,
+    )
 
 
 def names(found: pq.ParquetFile) -> tuple[str, ...]:
@@ -81,14 +99,18 @@ def fields_in(places: Mapping[str, int], header: tuple[str, ...]) -> dict[str, s
 def _check(found: pq.ParquetFile, group: int, wanted: set[str]) -> None:
     described = found.metadata.row_group(group)
     columns = [described.column(number) for number in range(described.num_columns)]
-    unpacked = sum(each.total_uncompressed_size for each in columns if each.path_in_schema.partition(".")[0] in wanted)
+    unpacked = sum(
+        each.total_uncompressed_size
+        for each in columns
+        if each.path_in_schema in wanted or each.path_in_schema.partition(".")[0] in wanted
+    )
     if unpacked > GROUP_BYTES_MAX:
         raise Unreadable(
             f"Row group {group + 1} comes to {unpacked} bytes; write the file with row groups of at most {GROUP_BYTES_MAX}."
         )
     for name in wanted:
         kind = found.schema_arrow.field(name).type
-        if pa.types.is_nested(kind):
+        if pa.types.is_nested(kind) or name not in {each.path_in_schema for each in columns}:
             raise Unreadable(f"The column {name!r} holds {kind}; a field is one value.")
 
 
@@ -99,6 +121,8 @@ def _next(batches: Iterator[pa.RecordBatch], fields: Mapping[str, str]) -> list[
         if batch is None:
             return None
         columns = {field: _values(batch.column(name), field) for field, name in fields.items()}
+    except Unreadable:
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as wrong:
         raise Unreadable(BAD.format(type(wrong).__name__)) from None
     encode = msgspec.json.Encoder().encode
@@ -109,10 +133,21 @@ def _next(batches: Iterator[pa.RecordBatch], fields: Mapping[str, str]) -> list[
 
 
 def _values(column: pa.Array, field: str) -> list[Any]:
+    """What the cells of a column say; one that says nothing that can be read is told as such, and harms no other."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
-    is_number = field in NUMBERS
-    return [_value(each, is_number=is_number) for each in column.to_pylist()]
+    if pa.types.is_dictionary(column.type):
+        # Each different value once: a few long ones that many rows share stay as few.
+        known = [_cell(each, field) for each in column.dictionary]
+        return [None if place is None else known[place] for place in column.indices.to_pylist()]
+    return [_cell(each, field) for each in column]
+
+
+def _cell(cell: pa.Scalar, field: str) -> Any:
+    try:
+        return _value(cell.as_py(), is_number=field in NUMBERS)
+    except (ValueError, OverflowError, pa.ArrowException):
+        return UNREADABLE
 
 
 def _value(value: Any, *, is_number: bool) -> Any:
@@ -125,6 +160,5 @@ def _value(value: Any, *, is_number: bool) -> Any:
         return value
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    return str(value)
+    text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    return text if len(text) <= CELL_MAX else text[:CELL_MAX]

@@ -98,9 +98,10 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
     until, pace = time.monotonic() + seconds, _Pace()
     chunk: list[Record] = []
     size = 0
-    held = tempfile.TemporaryFile()  # noqa: SIM115 - only Parquet needs it, and it is closed below
+    held: IO[bytes] | None = None
     try:
         if found.format == "parquet":
+            held = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed below
             found, coming = await _rows(runtime, tenant, found, held)
         else:
             coming = _records(runtime, tenant, found)
@@ -123,15 +124,19 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
     except Moved:
         return
     finally:
-        held.close()
+        if held is not None:
+            held.close()
 
 
 async def _rows(
     runtime: Runtime, tenant: Tenant, found: Import, held: IO[bytes]
 ) -> tuple[Import, AsyncIterator[Record]]:
     """The rows of a Parquet file behind the mark; the import, with the columns that its file names."""
+    renewed = time.monotonic()
     async for _, piece in _pieces(runtime, tenant, found, 0):
-        held.write(piece)
+        await asyncio.to_thread(held.write, piece)
+        if time.monotonic() - renewed > WHOLE_SECONDS / 2:
+            found, renewed = await _renew(runtime, tenant, found), time.monotonic()
     file = await asyncio.to_thread(columnar.open_file, held, found.byte_count)
     if found.header is None:
         header = columnar.names(file)
@@ -141,6 +146,12 @@ async def _rows(
     assert found.header is not None, "it was written just now"
     fields = columnar.fields_in(lines.wanted(found, found.header), found.header)
     return found, columnar.records(file, fields, rows_done=found.lines_done, size=found.byte_count)
+
+
+async def _renew(runtime: Runtime, tenant: Tenant, found: Import) -> Import:
+    async with runtime.work(tenant) as work:
+        stands = await _stands(work, found)
+        return await _write(work, replace(stands, due_at=work.real_now + LEASE + timedelta(seconds=WHOLE_SECONDS)))
 
 
 async def _let_go(runtime: Runtime, tenant: Tenant, import_id: UUID) -> None:

@@ -94,7 +94,7 @@ async def simulate_event(catalogue: events.Catalogue, call: Call) -> Reply:
         raise NotFound("There is nothing at this path.")
     sent: SimulateEvent = call.attributes
     topic = catalogue.topic(sent.topic)
-    if topic is None:
+    if topic is None or topic == events.PING:
         raise InvalidRequest(
             "There is no such topic. GET /api/v1/webhook-topics lists them.", source=attribute("topic")
         )

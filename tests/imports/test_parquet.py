@@ -163,3 +163,43 @@ async def test_more_rows_than_bytes_are_no_honest_file(api: Api, runtime: Runtim
     assert len(file) < 1_000_000
     done = await sent(api, runtime, file, format="parquet")
     assert done["status"] == "failed" and "rows" in done["detail"]
+
+
+async def test_a_long_text_that_every_row_shares_is_held_once(api: Api, runtime: Runtime) -> None:
+    file = parquet(sales(1_000, channel=["x" * 300_000] * 1_000))
+    assert len(file) < 100_000
+    tracked = pa.total_allocated_bytes()
+    done = await sent(api, runtime, file, format="parquet")
+    assert (done["status"], done["rejected"]) == ("completed", 1_000)
+    assert pa.total_allocated_bytes() - tracked < 10_000_000
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([b"\xff\xfe", b"fine"], pa.binary()),
+        pa.array([10**17, NOON.timestamp() * 10**6], pa.int64()).cast(pa.timestamp("us", "UTC")),
+    ],
+)
+async def test_a_cell_that_cannot_be_read_harms_no_other_row(api: Api, runtime: Runtime, column: Any) -> None:
+    field = "sourceId" if pa.types.is_binary(column.type) else "occurredAt"
+    done = await sent(api, runtime, parquet(sales(2, **{field: column})), format="parquet")
+    assert (done["status"], done["accepted"], done["rejected"]) == ("completed", 1, 1)
+    assert await rejections(api, done["id"]) == [(1, "InvalidRequest")]
+
+
+async def test_a_column_with_a_dot_in_its_name_is_weighed_too(
+    api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columnar, "GROUP_BYTES_MAX", 10_000)
+    file = parquet({**sales(2), "a.b": ["x" * 200_000, "y"]})
+    done = await sent(api, runtime, file, format="parquet", columns={"channel": "a.b"})
+    assert done["status"] == "failed" and "Row group 1" in done["detail"]
+
+
+async def test_a_footer_that_counts_other_rows_than_there_are_is_refused(api: Api, runtime: Runtime) -> None:
+    file = parquet(sales(3))
+    at = file.rindex(b"\x16\x06")  # three, as the footer writes it
+    for said in (b"\x16\x00", b"\x16\x02", b"\x16\x7e"):
+        done = await sent(api, runtime, file[:at] + said + file[at + 2 :], format="parquet")
+        assert done["status"] == "failed", done

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from tallystick.base.work import Runtime, Tenant
-from tallystick.webhooks import Deliverer, Sender
+from tallystick.webhooks import Sender
 from tallystick.webhooks.fanning import fan_out
 from tallystick.webhooks.lanes import Busy, Lane, Places
 from tallystick.webhooks.pacing import AT_ONCE_MAX, PAUSE_MAX, Pace
@@ -16,8 +16,7 @@ from tests.webhooks.deliveries import HERE, delivering, endpoint_at, partner_of,
 from tests.webhooks.sinks import sink
 
 HEALTHY = 20
-TIMES = 40
-EVERY = 0.025
+TIMES = 20
 
 
 @contextlib.asynccontextmanager
@@ -36,49 +35,30 @@ async def listening(arrivals: dict[bytes, list[float]]) -> AsyncIterator[str]:
         yield found.url()
 
 
-async def p99(runtime: Runtime, *, hanging: int, at_once: int) -> float:
-    """Seconds from an event to its arrival at healthy endpoints, beside so many that never answer."""
+async def everything_arrives(runtime: Runtime, *, hanging: int, at_once: int) -> None:
+    """Healthy endpoints hear of every event while others never answer: none of those attempts ends meanwhile."""
     tenant, partner_id = await partner_of(runtime)
     arrivals: dict[bytes, list[float]] = {}
     async with listening(arrivals) as url, sink(sinks.hangs) as bad:
         for _ in range(HEALTHY):
             await endpoint_at(runtime, tenant, partner_id, url)
-        sender = Sender(HERE, first_byte_seconds=3.0, total_seconds=3.0)
+        for _ in range(hanging):
+            await endpoint_at(runtime, tenant, partner_id, bad.url())
+        sender = Sender(HERE, first_byte_seconds=600.0, total_seconds=600.0)
         async with delivering(runtime, sender, at_once=at_once, end_seconds=0.0) as deliverer:
-            await tell(runtime, tenant, partner_id)
-            await fan_out(runtime, tenant)
-            await until(lambda: sum(map(len, arrivals.values())) == HEALTHY)
-            arrivals.clear()
-            for _ in range(hanging):
-                await endpoint_at(runtime, tenant, partner_id, bad.url())
-            began = await _tell(runtime, tenant, partner_id, deliverer)
-            await until(lambda: sum(map(len, arrivals.values())) == TIMES * HEALTHY)
-    delays = sorted(at - start for start, found in zip(began, arrivals.values(), strict=True) for at in found)
-    assert len(delays) == TIMES * HEALTHY
-    return delays[int(len(delays) * 0.99)]
+            for _ in range(TIMES):
+                await tell(runtime, tenant, partner_id)
+                await fan_out(runtime, tenant)
+                deliverer.wake()
+            await until(lambda: sum(map(len, arrivals.values())) == TIMES * HEALTHY, seconds=60.0)
 
 
-async def _tell(runtime: Runtime, tenant: Tenant, partner_id: UUID, deliverer: Deliverer) -> list[float]:
-    """Events, one after the other, as the background work hands them out; when each began."""
-    began = []
-    for _ in range(TIMES):
-        began.append(time.monotonic())
-        await tell(runtime, tenant, partner_id)
-        await fan_out(runtime, tenant)
-        deliverer.wake()
-        await asyncio.sleep(EVERY)
-    return began
-
-
-async def test_one_endpoint_that_hangs_does_not_move_the_p99_of_the_others(runtime: Runtime) -> None:
-    alone = await p99(runtime, hanging=0, at_once=400)
-    beside = await p99(runtime, hanging=1, at_once=400)
-    assert beside < 2 * alone + 0.15, f"{alone:.3f} s alone, {beside:.3f} s beside one that hangs"
+async def test_one_endpoint_that_hangs_keeps_nothing_from_the_others(runtime: Runtime) -> None:
+    await everything_arrives(runtime, hanging=1, at_once=400)
 
 
 async def test_more_endpoints_that_hang_than_there_are_places_starve_nobody(runtime: Runtime) -> None:
-    beside = await p99(runtime, hanging=60, at_once=40)
-    assert beside < 1.0, f"{beside:.3f} s beside many that hang"
+    await everything_arrives(runtime, hanging=60, at_once=40)
 
 
 def lane(runtime_tenant: Tenant, pace: Pace) -> Lane:
