@@ -157,6 +157,7 @@ async def replay(work: Work, commands: Sequence[ReplayEvents]) -> list[Answer | 
             [each.webhook_id, each.since, each.until, each.topics, each.event_ids, each.only_missing]
         ),
         seal=HouseSeal(),
+        prepare=_hold,
     )
 
 
@@ -169,7 +170,13 @@ async def redeliver(work: Work, commands: Sequence[Redeliver]) -> list[Answer | 
         _redeliver,
         fingerprint=lambda each: msgspec.json.encode([each.event_id, each.webhook_id]),
         seal=HouseSeal(),
+        prepare=_hold,
     )
+
+
+async def _hold(work: Work, _commands: Sequence[object]) -> None:
+    """Whoever clears a deleted endpoint waits until this is done, so that no delivery is left behind by it."""
+    await store.hold_head(work)
 
 
 def no_event() -> NotFound:
