@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+from yarl import URL
 
 from tallystick.base import clock, jsonapi
 from tallystick.base.routes import Resource
@@ -22,7 +23,6 @@ TOLD_EXAMPLE: Final[dict[str, Any]] = {
     "merchantIds": None,
     "locationIds": None,
     "payloadVersion": "2026-11-01",
-    "description": "Support platform, rewards",
     "ratePerMinute": None,
     "fifo": False,
     "status": "enabled",
@@ -34,6 +34,7 @@ TOLD_EXAMPLE: Final[dict[str, Any]] = {
 }
 EXAMPLE: Final[dict[str, Any]] = {
     **TOLD_EXAMPLE,
+    "description": "Support platform, rewards",
     "headerNames": ["authorization"],
     "secrets": [
         {
@@ -85,14 +86,13 @@ class ShownSecret(msgspec.Struct, rename="camel"):
 
 
 class ToldAttributes(msgspec.Struct, rename="camel", omit_defaults=True):
-    """An endpoint as an event tells of it."""
+    """An endpoint as an event tells of it: no free text, and of its address nothing behind the path."""
 
     url: str
     topics: list[str]
     merchant_ids: list[str] | None
     location_ids: list[str] | None
     payload_version: str
-    description: str
     rate_per_minute: int | None
     fifo: bool
     status: Annotated[str, Meta(description="pending (until a ping was answered well), enabled or disabled.")]
@@ -114,6 +114,7 @@ class ToldAttributes(msgspec.Struct, rename="camel", omit_defaults=True):
 class WebhookAttributes(ToldAttributes, rename="camel", kw_only=True, omit_defaults=True):
     """An endpoint. `secret` is shown by the answer that made it, and by no other."""
 
+    description: str
     header_names: Annotated[list[str], Meta(description="The names of your own headers; their values are not shown.")]
     secrets: list[ShownSecret]
     secret: Annotated[str | msgspec.UnsetType, Meta(description="What `v1` signatures are verified with.")] = (
@@ -176,6 +177,7 @@ def shown(webhook: Webhook, names: Sequence[str], secrets: Sequence[Secret], sec
     """The resource object of an endpoint."""
     attributes = WebhookAttributes(
         **_told(webhook),
+        description=webhook.description,
         header_names=list(names),
         secrets=[
             ShownSecret(
@@ -192,7 +194,9 @@ def shown(webhook: Webhook, names: Sequence[str], secrets: Sequence[Secret], sec
 
 def event(topic: str, webhook: Webhook, asked: Asked | None = None, percent: int | None = None) -> Event:
     """What happened to an endpoint; its version counts its events."""
-    attributes = ToldAttributes(**_told(webhook), percent=msgspec.UNSET if percent is None else percent)
+    # What stands behind the path may be a secret of the receiver, and other endpoints hear of this one.
+    told = _told(webhook) | {"url": str(URL(webhook.url).with_query(None))}
+    attributes = ToldAttributes(**told, percent=msgspec.UNSET if percent is None else percent)
     return Event(
         topic=topic,
         subject_type="Webhook",
@@ -258,7 +262,6 @@ def _told(webhook: Webhook) -> dict[str, Any]:
         "merchant_ids": _texts(webhook.merchant_ids),
         "location_ids": _texts(webhook.location_ids),
         "payload_version": webhook.payload_version,
-        "description": webhook.description,
         "rate_per_minute": webhook.rate_per_minute,
         "fifo": webhook.fifo,
         "status": webhook.status,

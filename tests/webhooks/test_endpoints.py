@@ -269,3 +269,17 @@ async def test_an_old_address_proves_nothing_of_a_new_one(api: Api, receiver: Re
         assert (await pinging).status == status
         assert (await api.get(one)).attributes["status"] == "pending"
     assert (await api.post(f"{one}/enable")).attributes["status"] == "enabled"
+
+
+async def test_an_event_about_an_endpoint_tells_no_free_text_and_nothing_behind_the_path(
+    api: Api, receiver: Receiver
+) -> None:
+    made = await make(api, receiver.url + "?token=hush", description="call Kim at 5550143")
+    one = f"webhooks/{made.data['id']}"
+    await api.post(f"{one}/ping")
+    await api.post(f"{one}/disable")
+    (told,) = (await api.get("webhook-events?filter[topic]=webhook.disabled")).data
+    for text in (str(told), receiver.heard[0].body.decode()):
+        assert "hush" not in text and "Kim" not in text and receiver.url in text
+    shown = (await api.get(one)).attributes
+    assert (shown["url"], shown["description"]) == (receiver.url + "?token=hush", "call Kim at 5550143")
