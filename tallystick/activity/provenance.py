@@ -12,7 +12,7 @@ from tallystick.activity.outcome_store import Outcome
 from tallystick.base.work import Asked, Work
 from tallystick.customers import lookup
 from tallystick.giftcards import looking
-from tallystick.ledger import causes
+from tallystick.ledger import causes, lots
 from tallystick.ledger.causes import Caused
 from tallystick.rewards import Reward, changing
 
@@ -80,7 +80,7 @@ async def of_card(work: Work, asked: Asked, card_id: UUID) -> Provenance | None:
     chain = await looking.issued_as(work, card)
     outcome = await outcome_store.of_cards(work, chain)
     journals = [
-        each for one in reversed(chain) for each in await causes.journals_of(work, one, await looking.lots(work, one))
+        each for one in reversed(chain) for each in await causes.journals_of(work, one, await lots.ever_of(work, one))
     ]
     return Provenance(
         id=card.id,

@@ -11,10 +11,10 @@ from typing import Final
 from uuid import UUID
 
 import tallystick.giftcards.life_store as life_store
-import tallystick.giftcards.store as store
 from tallystick.base.errors import InvalidState, Refusal
 from tallystick.base.idempotency import Answer
 from tallystick.base.work import Asked, Work
+from tallystick.giftcards import looking
 from tallystick.giftcards.activities import Change, moved_on
 from tallystick.giftcards.life_store import ChargeBack
 from tallystick.giftcards.lives import CHARGED_BACK, Standing, answered, journal_of, keyed, lock_own, own, post
@@ -98,11 +98,7 @@ async def _paid(work: Work, card: GiftCard) -> int:
     """The minor units that were paid for a card and those that it replaced, one after another; 0 for what was given away."""
     if card.value_class != "paid":
         return 0
-    chain = [card.id]
-    while card.replaces is not None:
-        card = (await store.by_ids(work, [card.replaces]))[card.replaces]
-        chain.append(card.id)
-    return await life_store.paid_in(work, chain)
+    return await life_store.paid_in(work, await looking.issued_as(work, card))
 
 
 def _taking(card: GiftCard, code: Code, lots: Sequence[Lot], most: int) -> tuple[list[Transfer], int]:

@@ -1,13 +1,10 @@
-"""Look at a card, and at where its value is or was, for rooms above."""
+"""Look at a card, and at those that it replaced, for rooms above."""
 
-from typing import Final
 from uuid import UUID
 
 import tallystick.giftcards.store as store
 from tallystick.base.work import Caller, Work
 from tallystick.giftcards.model import GiftCard
-
-LOTS: Final = "select a.id from accounts as a where a.tenant_id = $1 and a.parent_id = $2 order by a.id"
 
 
 async def visible(work: Work, caller: Caller, card_id: UUID) -> GiftCard | None:
@@ -23,8 +20,3 @@ async def issued_as(work: Work, card: GiftCard) -> list[UUID]:
         card = (await store.by_ids(work, [card.replaces]))[card.replaces]
         chain.append(card.id)
     return chain
-
-
-async def lots(work: Work, card_id: UUID) -> list[UUID]:
-    """Every account that ever held value of the card."""
-    return [row[0] for row in await work.db.rows(LOTS, work.tenant.id, card_id)]

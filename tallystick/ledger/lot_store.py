@@ -16,6 +16,8 @@ order by id
 
 LOCK = f"{LOTS} for update"
 
+EVER = "select id from accounts where tenant_id = $1 and parent_id = $2 order by id"
+
 NEXT_DUE = "select min(due_at) from lot_deadlines where tenant_id = $1 and code = $2 and due_at is not null"
 
 DUE = """
@@ -54,6 +56,11 @@ ANNOUNCE = "update lot_deadlines set announced_at = $3 where tenant_id = $1 and 
 async def of_parents(work: Work, parent_ids: Sequence[UUID]) -> list[Lot]:
     """The lots of these parents that hold anything."""
     return [Lot(*row) for row in await work.db.rows(LOTS, work.tenant.id, parent_ids)]
+
+
+async def ever_of(work: Work, parent_id: UUID) -> list[UUID]:
+    """Every account that ever held value of this parent."""
+    return [row[0] for row in await work.db.rows(EVER, work.tenant.id, parent_id)]
 
 
 async def lock(work: Work, parent_ids: Sequence[UUID]) -> list[Lot]:

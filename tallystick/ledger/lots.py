@@ -43,6 +43,11 @@ async def of_parents(work: Work, parent_ids: Sequence[UUID]) -> list[Lot]:
     return await lot_store.of_parents(work, parent_ids)
 
 
+async def ever_of(work: Work, parent_id: UUID) -> list[UUID]:
+    """Every account that ever held value of a wallet or card, also those that are empty."""
+    return await lot_store.ever_of(work, parent_id)
+
+
 async def lock(work: Work, parent_ids: Sequence[UUID]) -> list[Lot]:
     """The same, locked in the order of their ids until the work ends, as every other account is."""
     return await lot_store.lock(work, parent_ids)

@@ -138,7 +138,7 @@ BUGS = (
     ),
     Bug(
         "chain forgotten",
-        "tallystick/giftcards/charging_back.py",
+        "tallystick/giftcards/looking.py",
         "        chain.append(card.id)\n",
         "        pass\n",
         ("tests/giftcards/test_charge_back.py",),
