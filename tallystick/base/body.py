@@ -31,8 +31,11 @@ class ClientGone(Exception):
     """The client closed the connection before its request was whole. Nobody is left to answer."""
 
 
-async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, seconds: float) -> bytes:
-    """The whole body. Raises PayloadTooLarge, RequestTimeout, UnsupportedMediaType, or ClientGone."""
+async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, seconds: float | None) -> bytes:
+    """The whole body, within so many seconds; None: it has arrived.
+
+    Raises PayloadTooLarge, RequestTimeout, UnsupportedMediaType, or ClientGone.
+    """
     coding = headers.get(b"content-encoding")
     if coding is not None and coding.strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType(
@@ -42,25 +45,31 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int, sec
     length = headers.get(b"content-length")
     if length is not None and length.isdigit() and (len(length) > LENGTH_DIGITS or int(length) > limit):
         raise _too_large(limit)
-    parts: list[bytes] = []
-    size = 0
+    if seconds is None:
+        return await _whole(receive, limit)
     try:
         async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                part: bytes = message.get("body", b"")
-                size += len(part)
-                if size > limit:
-                    raise _too_large(limit)
-                parts.append(part)
-                if not message.get("more_body"):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
+            return await _whole(receive, limit)
     except TimeoutError:
         raise RequestTimeout(
             f"The body did not arrive within {seconds:g} seconds.", headers=[("connection", "close")]
         ) from None
+
+
+async def _whole(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -61,6 +61,8 @@ class _Journey:
     method: str
     path: str
     began: int
+    body_seconds: float | None
+    """How long the body may take to arrive; None where it is there, which costs no clock."""
     route: str = _UNMATCHED
     caller: Caller | None = None
     is_read: bool = False
@@ -101,7 +103,8 @@ class Road:
     async def __call__(self, scope: Scope, receive: body.Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        journey = _Journey(ids.new(), scope["method"], scope["path"], time.perf_counter_ns())
+        seconds = None if _is_whole(scope) else self._body_seconds
+        journey = _Journey(ids.new(), scope["method"], scope["path"], time.perf_counter_ns(), seconds)
         place = self._pages.at(journey.path)
         if place is not None:
             await self._answer_page(place, journey, scope, receive, send)
@@ -170,7 +173,7 @@ class Road:
         # A body nobody asked for is read within the same bounds, and forgotten.
         sent = b""
         if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
-            sent = await body.read(receive, headers, self._limits[route.large], self._body_seconds)
+            sent = await body.read(receive, headers, self._limits[route.large], journey.body_seconds)
         journey.is_read = True
         if route.takes is None:
             return (None if route.raw is None else sent), None
@@ -225,7 +228,7 @@ class Road:
         try:
             page = _page(place, journey.method)
             headers = _headers(scope["headers"])
-            sent = await body.read(receive, headers, place.body_bytes or self._limits[0], self._body_seconds)
+            sent = await body.read(receive, headers, place.body_bytes or self._limits[0], journey.body_seconds)
             status, answered, content = await page(headers, scope["query_string"], sent)
             self._metrics.count(journey.method, journey.route, status, time.perf_counter_ns() - journey.began)
         except body.ClientGone:
@@ -297,6 +300,12 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     if size > HEADER_BYTES_MAX:
         raise HeadersTooLarge(f"Headers of at most {HEADER_BYTES_MAX} bytes are taken.")
     return headers
+
+
+def _is_whole(scope: Scope) -> bool:
+    """Whether the server knows that the whole body has arrived."""
+    asked = scope.get("extensions", {}).get("tallystick", {}).get("is_whole")
+    return asked is not None and asked(scope)
 
 
 def _text(value: bytes | None) -> str | None:

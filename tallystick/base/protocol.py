@@ -60,7 +60,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         # What an answer without an end must know: when the process ends, and how to cut off a client that reads no more.
-        self.scope["extensions"] = {"tallystick": {"ending": self._ending, "cut": self._gentle.abort}}
+        # And what spares a whole body the clock that a late one needs.
+        self.scope["extensions"] = {
+            "tallystick": {"ending": self._ending, "cut": self._gentle.abort, "is_whole": self._is_whole}
+        }
         self._in_head = True
         if self._head_deadline is None:
             self._expect_head()
@@ -101,6 +104,11 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and cycle.more_body
 
+    def _is_whole(self, scope: Any) -> bool:
+        """Whether the body of this very request is known to have arrived; of one behind another nothing is known."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.scope is scope and not cycle.more_body
+
     def _expect_head(self) -> None:
         self._head_bytes = 0
         self._head_deadline = self.loop.call_later(self.head_seconds, self._head_is_late)
@@ -138,24 +146,44 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _GentleTransport:
-    """A transport that, closed while the client still sends, ends its own side first and hears the client out for a moment."""
+    """A transport that, closed while the client still sends, ends its own side first and hears the client out for a moment.
+
+    A first piece is held for the second, or until the loop's next turn: head and body of an answer go out as one, which spares
+    both sides a system call and the reader a wake-up.
+    """
 
     __slots__ = (
         "_closing",
+        "_held",
         "_protocol",
         "_transport",
         "abort",
         "get_extra_info",
         "pause_reading",
         "resume_reading",
-        "write",
     )
 
     def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
         self._transport, self._protocol, self._closing = transport, protocol, False
-        self.write, self.get_extra_info = transport.write, transport.get_extra_info
+        self._held = b""
+        self.get_extra_info = transport.get_extra_info
         self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
         self.abort = transport.abort
+
+    def write(self, piece: bytes) -> None:
+        """Send, at the latest in the loop's next turn."""
+        if self._held:
+            piece, self._held = self._held + piece, b""
+            self._transport.write(piece)
+        elif piece:
+            self._held = piece
+            self._protocol.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
 
     def is_closing(self) -> bool:
         return self._closing or self._transport.is_closing()
@@ -166,6 +194,7 @@ class _GentleTransport:
             self.end()
         elif not self._closing:
             self._closing = True
+            self.flush()
             self._transport.close()
 
     def end(self) -> None:
@@ -173,6 +202,7 @@ class _GentleTransport:
         if self.is_closing():
             return
         self._closing = True
+        self.flush()
         if not self._transport.can_write_eof():
             self._transport.close()
             return
