@@ -41,8 +41,7 @@ where tenant_id = $1 and operation = $2 and partner_id = $3 and key = $4
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """A key that a command wants, with what it would stand for."""
 
     partner_id: UUID

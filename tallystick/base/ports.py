@@ -1,10 +1,11 @@
 """What the road asks of rooms above it: who is calling, how much they may ask, and to remember that they did."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from tallystick.base.errors import RateLimited
 from tallystick.base.work import Caller
@@ -32,8 +33,7 @@ class Limiter(Protocol):
     def take(self, caller: Caller) -> Taken: ...
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(msgspec.Struct, frozen=True):
     """One request that ended. `route` is a pattern of ours, never the path that was sent."""
 
     at: datetime

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from tallystick.base.db import Db, Pool, Step
 from tallystick.base.keys import MasterKeys
@@ -59,8 +60,7 @@ class Caller:
     data_policy: DataPolicy = DataPolicy()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One request of a caller; travels with each command, since one batch serves many."""
 
     caller: Caller

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -13,8 +15,7 @@ class Topic:
     subject_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something that happened to one subject. The document holds no personal attribute and no free text."""
 
     topic: str

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from tallystick.base.errors import Refusal
 
 Verdict = Literal[
@@ -44,8 +46,7 @@ class ValueHeld(Refusal):
     code, status, title = "ValueHeld", 409, "Authorised payments hold value of it."
 
 
-@dataclass(frozen=True, slots=True)
-class NewAccount:
+class NewAccount(msgspec.Struct, frozen=True):
     """An account to open, empty. Its limits, where it has them, allow a balance of nothing: floor <= 0 <= ceiling."""
 
     id: UUID
@@ -86,8 +87,7 @@ class Account:
         return self.balance - self.held
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(msgspec.Struct, frozen=True):
     """An amount > 0 from the debited account to the credited one: two entries that sum to nothing."""
 
     debit: UUID
@@ -95,8 +95,7 @@ class Transfer:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(msgspec.Struct, frozen=True):
     """One or more transfers that happen together or not at all, in the book of one merchant and one currency."""
 
     id: UUID
@@ -108,8 +107,7 @@ class Journal:
     reverses_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """An amount > 0 of one account, reserved until the hold is resolved. From `expires_at` on it can no longer be captured."""
 
     id: UUID
@@ -119,8 +117,7 @@ class Hold:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(msgspec.Struct, frozen=True):
     """The end of a hold. A capture's journal debits the held account by the whole or a part; the rest is released."""
 
     hold_id: UUID

@@ -5,7 +5,6 @@ deadline; the holds carry it too, so that a capture that comes late is refused b
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -30,8 +29,7 @@ OPERATION = "payments.authorize"
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Paid:
+class Paid(msgspec.Struct, frozen=True):
     """The answer to a payment: the document, byte for byte the same for every replay of its key."""
 
     intent_id: UUID
@@ -39,8 +37,7 @@ class Paid:
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(msgspec.Struct, frozen=True):
     """A payment that was accepted, with everything its rows need."""
 
     command: AuthorizePayment

@@ -1,11 +1,12 @@
 """Take what a payment holds: all of it or a part, once. The rest is free again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 import tallystick.payments.store as store
 from tallystick import ledger

@@ -1,10 +1,13 @@
 """What every change of a payment shares: whose it is, the locks in the one order, and how it ends. And to cancel one."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
 
 import tallystick.payments.store as store
 from tallystick import audit, events, ledger, wallets
@@ -42,8 +45,7 @@ class CancelPaymentIntent:
     intent_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(msgspec.Struct, frozen=True):
     """A locked payment with what it is paid from, as its last change left it."""
 
     intent: PaymentIntent

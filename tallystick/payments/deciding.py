@@ -6,6 +6,8 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from tallystick.base.errors import IdempotencyConflict, InvalidRequest, Refusal, attribute
 from tallystick.base.errors import Source as Place
 from tallystick.base.work import Asked
@@ -44,8 +46,7 @@ class SourceAsked:
     amount: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizePayment:
+class AuthorizePayment(msgspec.Struct, frozen=True):
     """A till's wish to be paid `amount` minor units out of these sources, in their order."""
 
     asked: Asked
@@ -124,8 +125,7 @@ class Replayed:
     intent_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """What one source gives: which part of which lots, and in which day it counts; None: it does not."""
 
     found: Found
@@ -142,8 +142,7 @@ class Given:
         return sum(part for _, part in self.taken)
 
 
-@dataclass(frozen=True, slots=True)
-class Authorized:
+class Authorized(msgspec.Struct, frozen=True):
     """The payment can be made: at which merchant, out of what, and in which day it counts there; None: it does not."""
 
     shop: Shop

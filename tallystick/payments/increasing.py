@@ -1,12 +1,13 @@
 """Hold more for a payment that is authorised: out of the same sources, by the same rules, from what they can give now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 import tallystick.payments.store as store
 from tallystick import ledger, merchants

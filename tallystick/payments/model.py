@@ -5,6 +5,8 @@ from datetime import date, datetime
 from typing import Final, Literal
 from uuid import UUID
 
+import msgspec
+
 from tallystick.base.errors import Refusal
 from tallystick.ledger import LotClass, lots
 
@@ -38,8 +40,7 @@ class DuplicateReference(Refusal):
     code, status, title = "DuplicateReference", 409, "The till's reference belongs to another payment."
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentIntent:
+class PaymentIntent(msgspec.Struct, frozen=True):
     """A payment as its row stands. Amounts are minor units; `expires_at` is the deadline of a capture by hand."""
 
     id: UUID
@@ -92,8 +93,7 @@ class PaymentIntent:
         return self.amount - self.authorized_amount
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A wallet or a card that a payment is paid from, and how much it gives."""
 
     intent_id: UUID
@@ -108,8 +108,7 @@ class Source:
     """The merchant's day in which it counts towards the limits of this wallet or card; None where there were none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """What of a payment came out of one lot, in the order in which lots are burnt. Refunds go the other way."""
 
     intent_id: UUID

@@ -5,12 +5,13 @@ meanwhile comes back with a grace. What is closed for good takes nothing back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 import tallystick.payments.store as store
 from tallystick import ledger, merchants

@@ -1,12 +1,12 @@
 """The payment on the wire. An event tells the same shape: it holds no code, and nothing personal."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from tallystick.base import clock, jsonapi
 from tallystick.base.routes import Resource

@@ -1,11 +1,11 @@
 """Reward batches over HTTP: accepted at once, carried out by the worker, revoked as a whole."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 import tallystick.rewards.batch_store as store
 from tallystick.base import jsonapi

@@ -1,11 +1,12 @@
 """Change what was given: update or cancel a reward that waits, reverse one that was credited."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 import tallystick.rewards.store as store
 from tallystick import audit, events, ledger, merchants, wallets

@@ -1,9 +1,11 @@
 """What becomes of a reward that waits: a wallet claims it, or its deadline passes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from msgspec.structs import replace
 
 import tallystick.rewards.store as store
 from tallystick import events, ledger, merchants, messages, wallets

@@ -1,7 +1,6 @@
 """Issue rewards: the hot path. One call is a batch of one; a job is a batch of a thousand; the rules are the same."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -35,8 +34,7 @@ OPERATION = "rewards.issue"
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(msgspec.Struct, frozen=True):
     """The answer of an issue: the document, byte for byte the same for every replay of its key."""
 
     reward_id: UUID
@@ -44,8 +42,7 @@ class Issued:
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(msgspec.Struct, frozen=True):
     """A reward that was granted, with everything its rows need."""
 
     command: IssueReward

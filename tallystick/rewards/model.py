@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+import msgspec
+
 from tallystick.base.errors import (
     IdempotencyConflict,
     InvalidRequest,
@@ -44,8 +46,7 @@ class PreIssuedConflict(Refusal):
     code, status, title = "PreIssuedConflict", 409, "An unclaimed reward for this recipient already exists."
 
 
-@dataclass(frozen=True, slots=True)
-class IssueReward:
+class IssueReward(msgspec.Struct, frozen=True):
     """A partner's wish to give `amount` minor units to whoever is reached at `phone` (E.164). Blank text is None."""
 
     asked: Asked
@@ -64,16 +65,14 @@ class IssueReward:
     """Whether it stands behind a request that is not its own, whose row in the requests' log is enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Private:
+class Private(msgspec.Struct, frozen=True):
     """What only the partner and the recipient may read; sealed under the recipient's key."""
 
     message: str | None
     notification_email: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reward:
+class Reward(msgspec.Struct, frozen=True):
     """A reward as its row stands."""
 
     id: UUID
@@ -154,8 +153,7 @@ class Replayed:
     reward_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True):
     """The reward can be given: from which account, to which wallet (None: it waits), and what of it pays a debt."""
 
     recipient_id: UUID

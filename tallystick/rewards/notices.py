@@ -4,10 +4,11 @@ A notice is dated when it is given. Changed terms hold for every reward that was
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 import tallystick.rewards.store as store
 from tallystick import events

@@ -4,9 +4,11 @@ However many they are: the books move them in one posting, and only a holder who
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 import tallystick.rewards.store as store
 from tallystick import events, ledger, wallets

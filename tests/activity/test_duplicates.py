@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from msgspec import structs
 
 from tallystick import activity
 from tallystick.activity import ChangedDuplicate, Identity, Item, Payment, Recorded
@@ -150,7 +151,9 @@ async def test_time_does_not_change_what_was_told(runtime: Runtime, api: Api, cl
     command = told(api, "s1")
     await recorded(runtime, api, command)
     clock.move(timedelta(days=900))
-    (again,) = await recorded(runtime, api, replace(command, asked=replace(command.asked, caller=caller_of(api))))
+    (again,) = await recorded(
+        runtime, api, replace(command, asked=structs.replace(command.asked, caller=caller_of(api)))
+    )
     assert again.duplicate
 
 

@@ -57,7 +57,7 @@ async def write(runtime: Runtime, caller: Caller, count: int, **changed: object)
         at = world.T0 + timedelta(milliseconds=n // 2)
         request_id = ids.new(int(at.timestamp() * 1000))
         entry = LogEntry(at, request_id, caller, "GET", "/api/v1/rewards", 200, None, None, False, 1500)
-        entries.append(replace(entry, **changed))  # type: ignore[arg-type]
+        entries.append(msgspec.structs.replace(entry, **changed))
         log.add(entries[-1])
     await log.flush()
     return [each.request_id for each in sorted(entries, key=lambda each: (each.at, each.request_id), reverse=True)]

@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from tallystick import audit
 from tallystick.base import ids
@@ -26,7 +26,7 @@ def caller_of(tenant: Tenant) -> Caller:
 
 def ended(caller: Caller | None, **changed: object) -> LogEntry:
     entry = LogEntry(world.T0, ids.new(), caller, "GET", "/api/v1/rewards/{id}", 404, "NotFound", None, False, 1234)
-    return replace(entry, **changed)  # type: ignore[arg-type]
+    return replace(entry, **changed)
 
 
 def nowhere() -> Pool:

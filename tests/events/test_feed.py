@@ -10,6 +10,7 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+from msgspec import structs
 
 from tallystick import events, main
 from tallystick.base import ids
@@ -31,7 +32,7 @@ def used_up(api: Api) -> events.Event:
     """Something that is about no merchant."""
     document = json.dumps(USAGE_TOLD).encode()
     subject_id = UUID(USAGE_TOLD["id"])
-    return replace(
+    return structs.replace(
         happened(api),
         topic="quota.warning",
         subject_type="Usage",

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+from msgspec import structs
 
 from tallystick import events, partners
 from tallystick.base import live
@@ -128,7 +129,7 @@ async def test_nobody_is_told_what_is_not_theirs(
         await api.issue("+12025550100", merchantId=str(lagoon.id))
         async with runtime.work(api.tenant) as work:
             events.record(work, used_up(api))
-            events.record(work, replace(happened(other), merchant_id=api.merchant_id))
+            events.record(work, structs.replace(happened(other), merchant_id=api.merchant_id))
         for each, stream in zip(everyone, streams, strict=True):
             expected = [event["position"] for event in await feed(each)]
             assert expected
@@ -220,7 +221,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
         async with runtime.work(api.tenant) as work:
             for _ in range(30):
                 one = happened(api)
-                events.record(work, replace(one, document=one.document.replace(b"Caf", b"n" * 50_000)))
+                events.record(work, structs.replace(one, document=one.document.replace(b"Caf", b"n" * 50_000)))
     writer.write("\r\n".join([*lines, "", ""]).encode())
     await writer.drain()
     await asyncio.sleep(3)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from tallystick import ledger
 from tallystick.base.db import Db
@@ -65,7 +66,7 @@ async def test_one_call_in_two_books_is_dated_book_by_book(books: Books) -> None
 
 async def test_a_period_is_sealed_with_what_moved_in_it(books: Books, auditor: Db) -> None:
     receivable = await books.receivable()
-    lot = replace(books.new(), lot_class="promotional")
+    lot = structs.replace(books.new(), lot_class="promotional")
     await books.post(books.journal((receivable, lot.id, 50)), opening=[lot])
     spent = books.journal((lot.id, receivable, 20), kind="payment.capture")
     await books.post(spent, at=T0 + HOUR)

@@ -43,8 +43,8 @@ async def test_an_account_opens_as_it_was_described(books: Books) -> None:
     assert await books.post(books.journal((await books.receivable(), lot.id, 500)), opening=[lot]) == ["posted"]
     account = await books.account(lot.id)
     assert account is not None
-    assert {name: getattr(account, name) for name in lot.__slots__} == {
-        name: getattr(lot, name) for name in lot.__slots__
+    assert {name: getattr(account, name) for name in lot.__struct_fields__} == {
+        name: getattr(lot, name) for name in lot.__struct_fields__
     }
     assert (account.balance, account.held, account.version, account.available) == (500, 0, 1, 500)
 

@@ -1,11 +1,12 @@
 """A batch is its payments one at a time: the whole verb against another programme."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 
 from tallystick import ledger, merchants
@@ -72,7 +73,9 @@ class Programme:
 
     async def pay(self, batch: Sequence[Wish]) -> list[str]:
         commands = [
-            replace(command(wish, self.shop_id, self.wallets), asked=self.partners[wish.partner].asked())
+            msgspec.structs.replace(
+                command(wish, self.shop_id, self.wallets), asked=self.partners[wish.partner].asked()
+            )
             for wish in batch
         ]
         return [self._said(outcome) for outcome in await self.partners[0].do(authorize, *commands)]

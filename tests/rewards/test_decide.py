@@ -1,13 +1,14 @@
 """A batch is its items one at a time: for the pure decision against a model, and for the whole verb against another programme."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tallystick import merchants, rewards
 from tallystick.base import ids
@@ -264,7 +265,7 @@ class Programme:
 
     async def issue(self, batch: Sequence[Wish]) -> list[str]:
         commands = [
-            replace(command(wish, self.shops[wish.merchant]), asked=self.partners[wish.partner].asked())
+            structs.replace(command(wish, self.shops[wish.merchant]), asked=self.partners[wish.partner].asked())
             for wish in batch
         ]
         return [self._said(outcome) for outcome in await self.partners[0].do(rewards.issue, *commands)]
