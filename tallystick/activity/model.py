@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
+import msgspec
+
 from tallystick.base.errors import Refusal
 from tallystick.base.work import Asked
 
@@ -35,16 +37,14 @@ class ChangedDuplicate(Refusal):
     code, status, title = "ChangedDuplicate", 409, "This source id stands for another document."
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """By what a customer is named: their user id, a phone in E.164, the partner's own id, a member code, or a card's token."""
 
     kind: IdentityKind
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One line of a receipt. Amounts are minor units for the whole line; `amount` is with tax."""
 
     amount: int
@@ -53,16 +53,14 @@ class Item:
     category: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(msgspec.Struct, frozen=True):
     """How some of it was paid, in minor units."""
 
     amount: int
     method: Method
 
 
-@dataclass(frozen=True, slots=True)
-class RecordActivity:
+class RecordActivity(msgspec.Struct, frozen=True):
     """One thing that happened, as a partner tells it. `source` and `source_id` name it, once for ever in the tenant.
 
     `amount` is with tax, in minor units of `currency` (None: the merchant's). A refund or a void names what it takes back by
@@ -98,8 +96,7 @@ class RecordActivity:
         return self.source_id
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """The activity is there: since now, or since an earlier request said the same (`duplicate`)."""
 
     activity_id: UUID

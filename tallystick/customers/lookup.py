@@ -1,9 +1,10 @@
 """Customers by whatever a partner names them by: all of a batch at once, one statement for each kind of name."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
+
+import msgspec
 
 import tallystick.customers.store as store
 from tallystick.base import ids
@@ -49,8 +50,7 @@ where c.tenant_id = $1 and c.id = any($2::uuid[]) and c.recipient_id is not null
 """
 
 
-@dataclass(frozen=True, slots=True)
-class KnownBy:
+class KnownBy(msgspec.Struct, frozen=True):
     """What a partner names a customer by. A phone is in E.164; external ids and card tokens are the partner's own."""
 
     partner_id: UUID

@@ -1,11 +1,11 @@
 """Batches of gift cards over HTTP: accepted at once, made by the worker, their numbers given out once."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 import tallystick.giftcards.batch_store as store
 from tallystick.base import jsonapi

@@ -4,11 +4,11 @@ An operator puts them where they would only be found by somebody who should not 
 test numbers. They are answered as any number that does not exist.
 """
 
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 import tallystick.giftcards.lookup_store as lookup_store
 from tallystick import events

@@ -115,7 +115,7 @@ def _delivered(work: Work, delivery: Delivery, card: GiftCard, balance: Balance)
     )
     store.insert_activities(work, [activity])
     told = resource.event("gift_card.delivered", card, balance, work.now)
-    events.record(work, replace(told, request_id=delivery.request_id))
+    events.record(work, msgspec.structs.replace(told, request_id=delivery.request_id))
     return card
 
 

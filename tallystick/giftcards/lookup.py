@@ -8,9 +8,11 @@ counted is counted whether or not the request is refused, since a refusal is a v
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 import tallystick.giftcards.lookup_store as lookup_store
 import tallystick.giftcards.store as store

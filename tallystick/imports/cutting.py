@@ -3,8 +3,9 @@
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 OTHER_ENCODINGS: Final = (b"\xff\xfe", b"\xfe\xff")
 RECORD_MAX: Final = 1024 * 1024
@@ -18,8 +19,7 @@ class Unreadable(Exception):
     """The file cannot be read from here on; the message says where and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """A line, or several where a quoted field goes over their ends: its bytes, its first line, and what lies behind it."""
 
     text: bytes

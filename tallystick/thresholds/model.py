@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Final, Literal, get_args
 from uuid import UUID
 
+import msgspec
+
 from tallystick.base.errors import NotFound
 from tallystick.base.work import Caller
 
@@ -198,8 +200,7 @@ def missing() -> NotFound:
     return NotFound("No threshold has this id. Verify the id.")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """How an activity stands towards progress before or after a change: not at all, waiting or counted; what was returned of it.
 
     A void, a rejection and a customer that nobody knows all mean `absent`.
@@ -210,8 +211,7 @@ class Standing:
     returned_units: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """An activity whose standing changed: it came, was returned in part, was released or rejected, or its customer became known."""
 
     activity_id: UUID
@@ -219,8 +219,7 @@ class Move:
     after: Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """One customer's progress in one window of one threshold, as a batch of moves left it.
 
     `activity_id` and `location_id` are of the latest thing that happened among those that moved it.

@@ -1,12 +1,13 @@
 """Whatever comes in whatever order and however split, progress and rewards are what the whole list deserves."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import aiohttp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tallystick import activity
 from tallystick.activity import RecordActivity
@@ -28,7 +29,8 @@ class Bought:
 
     amount: int
     day: int
-    refunds: tuple[int, ...]
+    refunds: tuple[tuple[int, int], ...]
+    """What came back, and how often that was voided."""
     voided: bool
     again: bool
     """Whether it is told twice."""
@@ -38,7 +40,7 @@ purchases = st.builds(
     Bought,
     st.integers(1, 900),
     st.integers(0, 40),
-    st.lists(st.integers(1, 400), max_size=2).map(tuple),
+    st.lists(st.tuples(st.integers(1, 400), st.sampled_from((0, 0, 1, 2))), max_size=2).map(tuple),
     st.integers(0, 9).map(lambda n: n == 0),
     st.booleans(),
 )
@@ -51,9 +53,12 @@ def commands(api: Api, user: str, bought: list[Bought]) -> list[RecordActivity]:
         at = T0 + timedelta(days=each.day - 45)
         name = f"p{number}"
         buy = told(api, name, user=user, amount=each.amount, occurred_at=at)
-        made += [buy, replace(buy)] if each.again else [buy]
+        made += [buy, structs.replace(buy)] if each.again else [buy]
         back: dict[str, Any] = {"occurred_at": at + timedelta(hours=1), "linked_source_id": name}
-        made += [told(api, f"{name}-r{n}", type="Refund", amount=part, **back) for n, part in enumerate(each.refunds)]
+        for n, (part, voids) in enumerate(each.refunds):
+            made.append(told(api, f"{name}-r{n}", type="Refund", amount=part, **back))
+            wrong = {**back, "linked_source_id": f"{name}-r{n}"}
+            made += [told(api, f"{name}-r{n}-v{m}", type="Void", amount=0, **wrong) for m in range(voids)]
         if each.voided:
             made.append(told(api, f"{name}-v", type="Void", amount=0, **back))
     return made
@@ -62,7 +67,7 @@ def commands(api: Api, user: str, bought: list[Bought]) -> list[RecordActivity]:
 def expected(bought: list[Bought], rules: Rule) -> dict[Any, int]:
     happened = [
         Happened(
-            str(n), "mira", T0 + timedelta(days=each.day - 45), amount=each.amount, returned_amount=sum(each.refunds),
+            str(n), "mira", T0 + timedelta(days=each.day - 45), amount=each.amount, returned_amount=sum(part for part, voids in each.refunds if not voids),
             state="absent" if each.voided else "counted",
         )
         for n, each in enumerate(bought)

@@ -1,7 +1,6 @@
 """Each name once for ever: resends are answered again, changed ones refused, whoever races whom."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -51,7 +50,7 @@ async def test_a_changed_resend_is_refused_and_leaves_nothing(
 ) -> None:
     first = told(api, "s1")
     await recorded(runtime, api, first)
-    (outcome,) = await accept(runtime, api, replace(first, **changes))
+    (outcome,) = await accept(runtime, api, structs.replace(first, **changes))
     assert isinstance(outcome, ChangedDuplicate)
     assert await names(runtime, api) == {"s1": True}
     assert await standing(runtime, api, "s1") == (0, 0, False)
@@ -64,7 +63,7 @@ async def test_a_changed_resend_is_a_conflict_at_its_id(api: Api) -> None:
 
 async def test_twins_of_one_batch_are_one(runtime: Runtime, api: Api) -> None:
     first = told(api, "s1")
-    outcomes = await accept(runtime, api, first, first, replace(first, amount=5))
+    outcomes = await accept(runtime, api, first, first, structs.replace(first, amount=5))
     assert [isinstance(each, Recorded) and each.duplicate for each in outcomes] == [False, True, False]
     assert isinstance(outcomes[2], ChangedDuplicate)
     assert isinstance(outcomes[0], Recorded)
@@ -144,7 +143,7 @@ async def test_a_name_outlives_its_detached_row(runtime: Runtime, api: Api, owne
     assert (again.activity_id, again.duplicate) == (first.activity_id, True)
     (back,) = await recorded(runtime, api, told(api, "r", type="Refund", amount=5, linked_source_id="s1"))
     assert back.takes_back == "nothing"
-    assert isinstance((await accept(runtime, api, replace(command, amount=3)))[0], ChangedDuplicate)
+    assert isinstance((await accept(runtime, api, structs.replace(command, amount=3)))[0], ChangedDuplicate)
 
 
 async def test_time_does_not_change_what_was_told(runtime: Runtime, api: Api, clock: Clock) -> None:
@@ -152,7 +151,7 @@ async def test_time_does_not_change_what_was_told(runtime: Runtime, api: Api, cl
     await recorded(runtime, api, command)
     clock.move(timedelta(days=900))
     (again,) = await recorded(
-        runtime, api, replace(command, asked=structs.replace(command.asked, caller=caller_of(api)))
+        runtime, api, structs.replace(command, asked=structs.replace(command.asked, caller=caller_of(api)))
     )
     assert again.duplicate
 

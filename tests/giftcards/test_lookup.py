@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from tallystick.base import ids
@@ -219,7 +220,7 @@ async def test_whatever_is_not_found_takes_the_same_statements(
     for case in CASES:
         code, pin = await case(runtime, api)
         request = asked(narrow)
-        request = replace(request, caller=replace(request.caller, merchant_ids=(api.merchant_id,)))
+        request = msgspec.structs.replace(request, caller=replace(request.caller, merchant_ids=(api.merchant_id,)))
         listener.statements.clear()
         compared.clear()
         outcomes = await run_batch(listener.house, lookup.look_up, api.tenant, [CodeTried(request, None, code, pin)])
