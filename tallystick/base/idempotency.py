@@ -5,7 +5,7 @@ effects and answers commit together; a refused request leaves no key. A key belo
 survives a change of credential, and is kept for ever.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -107,6 +107,30 @@ async def give_to(work: Work, operation: str, winners: Sequence[Claim]) -> None:
             [won.fingerprint for won in winners],
             [won.resource_id for won in winners],
         )
+
+
+async def settle(
+    work: Work,
+    operation: str,
+    claims: Sequence[Claim],
+    taken: Collection[tuple[UUID, str]],
+    given: Collection[UUID],
+) -> None:
+    """Give back the keys of refused requests; one whose first request was refused may belong to a later twin that was not.
+
+    `taken` are the keys that earlier requests hold, `given` the resources that this work made.
+    """
+    first: dict[tuple[UUID, str], Claim] = {}
+    winner: dict[tuple[UUID, str], Claim] = {}
+    for claim in claims:
+        name = (claim.partner_id, claim.key)
+        if name in taken:
+            continue
+        first.setdefault(name, claim)
+        if claim.resource_id in given:
+            winner[name] = claim
+    await forget(work, operation, [name for name in first if name not in winner])
+    await give_to(work, operation, [won for name, won in winner.items() if won is not first[name]])
 
 
 class Keyed(Protocol):

@@ -104,7 +104,7 @@ async def issue(work: Work, commands: Sequence[IssueCard], *, operation: str = O
     for command, new, _ in made:
         if not command.behind:
             audit.note(work, command.asked, status=201, resource_id=new.card.id)
-    await _settle_keys(work, operation, claims, taken, {new.card.id for _, new, _ in made})
+    await idempotency.settle(work, operation, claims, taken, {new.card.id for _, new, _ in made})
     return await _answered(work, commands, outcomes)
 
 
@@ -267,27 +267,6 @@ def _conflict() -> Refusal:
 
 def _place(card_id: UUID) -> bytes:
     return b"gift-card-answer:" + card_id.bytes
-
-
-async def _settle_keys(
-    work: Work,
-    operation: str,
-    claims: Sequence[Claim],
-    taken: dict[tuple[UUID, str], idempotency.Taken],
-    given: set[UUID],
-) -> None:
-    """Keys of refused requests are given back; a key whose first request was refused may belong to a later twin."""
-    first: dict[tuple[UUID, str], Claim] = {}
-    winner: dict[tuple[UUID, str], Claim] = {}
-    for claim in claims:
-        name = (claim.partner_id, claim.key)
-        if name in taken:
-            continue
-        first.setdefault(name, claim)
-        if claim.resource_id in given:
-            winner[name] = claim
-    await idempotency.forget(work, operation, [name for name in first if name not in winner])
-    await idempotency.give_to(work, operation, [won for name, won in winner.items() if won is not first[name]])
 
 
 async def _answered(

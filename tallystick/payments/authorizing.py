@@ -69,7 +69,7 @@ async def authorize(work: Work, commands: Sequence[AuthorizePayment]) -> list[Pa
         else:
             outcomes.append(outcome)
 
-    await _settle_keys(work, claims, keys, made)
+    await idempotency.settle(work, OPERATION, claims, keys, {each.intent.id for each in made})
     await _settle_references(work, wanted_references(commands, claims), references, made)
     await velocity.forget(work, [day for day in unspent if day not in facts.counters.added])
     if made:
@@ -234,21 +234,6 @@ def _drained(made: Sequence[_Made], facts: Facts) -> list[tuple[UUID, _Made]]:
     """Wallets that were closing and have nothing left, each with the payment that took the last."""
     last = {given.found.id: each for each in made for given in each.authorized.given}
     return [(holder_id, each) for holder_id, each in last.items() if facts.holders[holder_id].status == "closed"]
-
-
-async def _settle_keys(
-    work: Work, claims: Sequence[Claim], taken: Collection[tuple[UUID, str]], made: Iterable[_Made]
-) -> None:
-    """Keys of refused payments are given back; a key whose first payment was refused may belong to a later twin."""
-    accepted = {each.intent.id for each in made}
-    first = {
-        (claim.partner_id, claim.key): claim
-        for claim in idempotency.first_of_each(claims)
-        if (claim.partner_id, claim.key) not in taken
-    }
-    winner = {(claim.partner_id, claim.key): claim for claim in claims if claim.resource_id in accepted}
-    await idempotency.forget(work, OPERATION, [name for name in first if name not in winner])
-    await idempotency.give_to(work, OPERATION, [won for name, won in winner.items() if won is not first[name]])
 
 
 async def _settle_references(

@@ -1,6 +1,6 @@
 """Issue rewards: the hot path. One call is a batch of one; a job is a batch of a thousand; the rules are the same."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -79,7 +79,7 @@ async def issue(work: Work, commands: Sequence[IssueReward], *, operation: str =
         _apply(work, given)
     if unnamed := facts.strangers.difference(made.reward.recipient_id for made in given):
         await recipients.forget(work, list(unnamed))
-    await _settle_keys(work, operation, claims, taken, {made.reward.id for made in given})
+    await idempotency.settle(work, operation, claims, taken, {made.reward.id for made in given})
     return await _answered(work, commands, outcomes)
 
 
@@ -235,27 +235,6 @@ def _event(made: _Given) -> events.Event:
         merchant_id=reward.merchant_id,
         request_id=made.command.asked.request_id,
     )
-
-
-async def _settle_keys(
-    work: Work,
-    operation: str,
-    claims: Sequence[Claim],
-    taken: Collection[tuple[UUID, str]],
-    given: set[UUID],
-) -> None:
-    """Keys of refused requests are given back; a key whose first request was refused may belong to a later twin."""
-    first: dict[tuple[UUID, str], Claim] = {}
-    winner: dict[tuple[UUID, str], Claim] = {}
-    for claim in claims:
-        name = (claim.partner_id, claim.key)
-        if name in taken:
-            continue
-        first.setdefault(name, claim)
-        if claim.resource_id in given:
-            winner[name] = claim
-    await idempotency.forget(work, operation, [name for name in first if name not in winner])
-    await idempotency.give_to(work, operation, [won for name, won in winner.items() if won is not first[name]])
 
 
 async def _answered(

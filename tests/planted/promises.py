@@ -72,8 +72,8 @@ BUGS = (
     ),
     Bug(
         "a refused payment keeps its key",
-        "tallystick/payments/authorizing.py",
-        "    await idempotency.forget(work, OPERATION, [name for name in first if name not in winner])\n",
+        "tallystick/base/idempotency.py",
+        "    await forget(work, operation, [name for name in first if name not in winner])\n",
         "",
         ("tests/payments/test_authorize.py::test_a_refused_payment_leaves_nothing",),
     ),
