@@ -19,7 +19,7 @@ verbs:
 demo: .venv/base.stamp  ## start everything here, with a demo programme, credentials and curl lines to try
 	@exec $(BIN)/tallystick up --demo --data $(DATA)
 
-test: .venv/dev.stamp  ## run the tests (TESTS=tests/rewards for some of them)
+test: .venv/dev.stamp .venv/strangers.stamp  ## run the tests (TESTS=tests/rewards for some of them)
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 check: .venv/dev.stamp  ## look at format, lint, types, floors and migrations
@@ -37,6 +37,7 @@ lock: .venv/dev.stamp  ## choose versions again within the ranges of pyproject.t
 	$(LOCK) $(UPGRADE) pyproject.toml -o requirements/base.txt
 	$(LOCK) $(UPGRADE) --all-extras pyproject.toml -o requirements/dev.txt
 	echo hatchling | $(LOCK) $(UPGRADE) - -o requirements/build.txt
+	npm install --prefix tests/webhooks/strangers --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 schema: .venv/dev.stamp  ## write tallystick/db/schema.sql anew from the migrations
 	$(BIN)/python -m tests.house.schema
@@ -66,4 +67,11 @@ clean:  ## remove what make and the tools made; data stays
 .venv/dev.stamp: .venv/base.stamp requirements/dev.txt
 	@echo "Installing what its tests need"
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Other people's verifiers, for machines that have Node; its tests are skipped where it is not.
+.venv/strangers.stamp: .venv/base.stamp tests/webhooks/strangers/package-lock.json
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		echo "Installing verifiers from npm" && \
+		npm ci --prefix tests/webhooks/strangers --ignore-scripts --no-audit --no-fund --loglevel error; fi
 	@touch $@
