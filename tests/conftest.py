@@ -83,6 +83,10 @@ def server(request: pytest.FixtureRequest) -> str:
 async def fresh(server: str) -> AsyncIterator[Callable[[], Any]]:
     """Makes empty databases, as many as wanted, and drops them at the end."""
     connection = await asyncpg.connect(server)
+    if not await connection.fetchval("select rolsuper from pg_roles where rolname = current_user"):
+        pytest.exit(
+            "The suite spoils rows to see them found: the user in TALLYSTICK_DATABASE_URL has to be a superuser.", 2
+        )
     made: list[str] = []
 
     async def make() -> str:

@@ -76,9 +76,14 @@ def _too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"A body of at most {limit} bytes is taken here.", headers=[("connection", "close")])
 
 
-def is_suspect(body: bytes) -> bool:
-    """Whether the body must be looked at closely: it may hold a NUL or a lone surrogate, or nest deeply."""
-    return body.count(b"{") + body.count(b"[") > DEPTH_MAX or (b"\\u" in body and _SUSPECT.search(body) is not None)
+def may_be_deep(body: bytes) -> bool:
+    """Whether there is enough in the body to nest deeper than is taken."""
+    return body.count(b"{") + body.count(b"[") > DEPTH_MAX
+
+
+def may_be_strange(body: bytes) -> bool:
+    """Whether the body may hold a NUL or a lone surrogate."""
+    return b"\\u" in body and _SUSPECT.search(body) is not None
 
 
 class _Twice(list[tuple[str, Any]]):
@@ -105,12 +110,10 @@ def parse(body: bytes) -> tuple[Any, list[Refusal]]:
         return None, [_too_deep()]
     except ValueError:
         return None, [InvalidRequest("The body is not JSON.", source=at(""))]
-    if not is_suspect(body) and not twice:
-        return value, []
-    if _is_deep(value):
+    if may_be_deep(body) and _is_deep(value):
         return None, [_too_deep()]
     faults: list[Refusal] = []
-    if twice or _SUSPECT.search(body) is not None:
+    if twice or may_be_strange(body):
         value = _plain(value, "", faults)
     return value, faults
 

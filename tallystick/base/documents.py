@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType, inspect
 
-from tallystick.base.body import DEPTH_MAX, FAULTS_MAX, below, is_suspect, parse
+from tallystick.base.body import DEPTH_MAX, FAULTS_MAX, below, may_be_deep, may_be_strange, parse
 from tallystick.base.errors import IdConflict, InvalidRequest, Refusal, Refusals, TypeConflict, at
 from tallystick.base.routes import Route, Several, Takes
 
@@ -16,6 +17,8 @@ from tallystick.base.routes import Route, Several, Takes
 # end is seen, and equal names have equal ends.
 _NAMES: Final = re.compile(rb'"(\w+)"\s*:')
 _ENDS_OF_NAMES: Final = re.compile(rb'"\s*:')
+_SPACED_QUOTES: Final = (b'" ', b'"\n', b'"\r', b'"\t')
+_NESTING: Final = frozenset({dict, list})
 
 _decode_anything = msgspec.json.Decoder().decode
 
@@ -96,17 +99,18 @@ class Reader:
 
     def _needs_a_look(self, body: bytes, document: Any, path_id: str | None) -> bool:
         data = document.data
-        if data.type not in self._takes.types or is_suspect(body):
+        if data.type not in self._takes.types or may_be_strange(body):
             return True
         if data.relationships or (data.id is not UNSET and not (self._names_id and data.id == path_id)):
             return True
-        names = len(set(_NAMES.findall(body)))
-        # Mostly every colon ends a name; others stand in strings.
-        if names == body.count(b":"):
+        # Mostly every name is plain and stands once, and every colon ends one; others stand in strings.
+        if not may_be_deep(body) and len(set(_NAMES.findall(body))) == body.count(b":"):
             return False
-        ends = len(_ENDS_OF_NAMES.findall(body))
         # Of a name that stands twice in one object, one is lost when the object is read.
-        return names != ends and _names_in(_decode_anything(body), DEPTH_MAX) != ends
+        try:
+            return _names_in(_decode_anything(body), DEPTH_MAX) != _ends_of_names(body)
+        except RecursionError:
+            return True
 
     def _faults(self, body: bytes, path_id: str | None, *, is_decoded: bool) -> list[Refusal]:
         """Every fault there is; the attributes of a document that was decoded have none but those of its text."""
@@ -220,13 +224,27 @@ def _below_item(fault: Refusal, number: int) -> Refusal:
     return type(fault)(fault.detail, source=place, headers=fault.headers)
 
 
+def _ends_of_names(body: bytes) -> int:
+    """How many names end in a body, and how often a string looks as if one did."""
+    if any(quote in body for quote in _SPACED_QUOTES):
+        return len(_ENDS_OF_NAMES.findall(body))
+    return body.count(b'":')
+
+
 def _names_in(value: Any, depth: int) -> int:
     """How many members the objects in a value have; too few where it is deeper than is taken."""
-    if depth == 0:
-        return -(2**31)
-    if isinstance(value, dict):
-        return len(value) + sum(_names_in(each, depth - 1) for each in value.values() if isinstance(each, dict | list))
-    return sum(_names_in(each, depth - 1) for each in value if isinstance(each, dict | list))
+    # Level by level, in few steps however many objects there are: everybody else waits for this.
+    level, names = [value], 0
+    while level:
+        if depth == 0:
+            return -1
+        depth -= 1
+        objects = [each for each in level if type(each) is dict]
+        lists = [each for each in level if type(each) is list]
+        names += sum(map(len, objects))
+        below_it = chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(lists))
+        level = [each for each in below_it if type(each) in _NESTING]
+    return names
 
 
 def _of_one_status(faults: Sequence[Refusal]) -> list[Refusal]:

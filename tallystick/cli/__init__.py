@@ -11,7 +11,7 @@ import typer
 from tallystick import __version__
 from tallystick.base.migrate import NotMigrated, migrate
 from tallystick.cli import keys as key_commands
-from tallystick.cli import operators, parties, quotas, retaining, serving, verifying
+from tallystick.cli import operators, parties, periods, quotas, retaining, serving, verifying
 from tallystick.cli.ground import (
     directory,
     fail,
@@ -124,7 +124,7 @@ app.command("import")(import_file)
 app.command("listen")(listen_to_events)
 app.command()(trigger)
 app.add_typer(key_commands.app, name="keys")
-for name, commands in {**parties.APPS, **quotas.APPS, **operators.APPS}.items():
+for name, commands in {**parties.APPS, **quotas.APPS, **periods.APPS, **operators.APPS}.items():
     app.add_typer(commands, name=name)
 
 

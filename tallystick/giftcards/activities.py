@@ -9,8 +9,8 @@ from uuid import UUID
 import tallystick.giftcards.store as store
 from tallystick import events
 from tallystick.base.work import Asked, Work
-from tallystick.giftcards import resource
-from tallystick.giftcards.model import Activity, ActivityKind, Balance, GiftCard
+from tallystick.giftcards import resource, states
+from tallystick.giftcards.model import Activity, ActivityKind, Balance, GiftCard, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,12 @@ def note(work: Work, changes: Sequence[Change]) -> None:
             events.record(work, resource.event(change.topic, change.card, change.balance, work.now, change.asked))
 
 
-def moved_on(card: GiftCard, now: datetime, **changes: Any) -> GiftCard:
-    """The card one version on, with these fields changed."""
-    return replace(card, version=card.version + 1, updated_at=now, **changes)
+def moved_on(
+    card: GiftCard, verb: states.Verb, now: datetime, *, status: Status | None = None, **changes: Any
+) -> GiftCard:
+    """The card as a verb leaves it: one version on, in this state unless it keeps its own, with these fields changed."""
+    left_in = states.left_in(verb, card.status, status or card.status)
+    return replace(card, status=left_in, version=card.version + 1, updated_at=now, **changes)
 
 
 def deplete(changes: Sequence[Change], reason: str, now: datetime) -> list[Change]:
@@ -70,7 +73,7 @@ def deplete(changes: Sequence[Change], reason: str, now: datetime) -> list[Chang
     last = changes[-1]
     if last.card.status != "active" or last.balance_after:
         return list(changes)
-    card = moved_on(last.card, now, status="depleted", reason=reason)
+    card = moved_on(last.card, "deplete", now, status="depleted", reason=reason)
     return [*changes, Change(card, "gift_card.depleted", "deplete", 0, 0, reason=reason, asked=last.asked)]
 
 

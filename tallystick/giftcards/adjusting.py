@@ -171,7 +171,7 @@ def _may_decide(caller: Caller, adjustment: GiftCardAdjustment) -> bool:
 
 
 def _unfit(stands: Standing, amount: int) -> Refusal | None:
-    refusal = stands.refuse_unless(("active", "depleted"), "adjusted")
+    refusal = stands.refuse_state("adjust")
     if refusal is not None:
         return refusal
     if amount > 0:
@@ -191,11 +191,11 @@ async def _carry_out(work: Work, stands: Standing, adjustment: GiftCardAdjustmen
         lot = new_lot(card, adjustment.value_class, funder_id=funder_id, cause_id=adjustment.id)
         journal_id = await post(work, card, "card.adjust", [Transfer(other_side, lot.id, amount)], [lot])
         reason = adjustment.reason if stands.status == "depleted" else card.reason
-        card = moved_on(card, work.now, status="active", reason=reason)
+        card = moved_on(card, "adjust", work.now, status="active", reason=reason)
     else:
         taken = ledger.lots.take(stands.usable, -amount)
         journal_id = await post(work, card, "card.adjust", [Transfer(lot.id, other_side, part) for lot, part in taken])
-        card = moved_on(card, work.now)
+        card = moved_on(card, "adjust", work.now)
     change = Change(
         card,
         "gift_card.adjusted",

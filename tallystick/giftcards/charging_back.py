@@ -70,7 +70,7 @@ async def _charge_back(work: Work, command: ChargeBackCard) -> Answer | Refusal:
         transfers.append(Transfer(losses, sales, lost))
     journal_id = await post(work, card, "card.charge_back", transfers)
     await life_store.insert_charge_back(work, ChargeBack(card.id, command.external_reference, paid, lost, work.now))
-    card = moved_on(card, work.now, status="frozen", reason=CHARGED_BACK, expires_at=None)
+    card = moved_on(card, "charge_back", work.now, status="frozen", reason=CHARGED_BACK, expires_at=None)
     change = Change(
         card,
         "gift_card.charged_back",
@@ -91,7 +91,7 @@ def _unfit(stands: Standing) -> Refusal | None:
         return InvalidState(f"The gift card was replaced: its value is on {card.replaced_by}. Charge that one back.")
     if stands.status == "frozen" and card.reason == CHARGED_BACK:
         return InvalidState("The gift card is frozen (charge_back): its purchase was charged back already.")
-    return stands.refuse_unless(("pending", "active", "frozen", "depleted"), "charged back")
+    return stands.refuse_state("charge_back")
 
 
 async def _paid(work: Work, card: GiftCard) -> int:

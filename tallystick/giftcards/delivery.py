@@ -1,7 +1,7 @@
 """Cards on their way to their recipients: when it is time by the tenant's clock and they can be used; and once more when asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -16,9 +16,10 @@ from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, RateL
 from tallystick.base.idempotency import Answer, HouseSeal
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Asked, Runtime, Tenant, Work
-from tallystick.giftcards import codes, resource
+from tallystick.giftcards import codes, resource, states
+from tallystick.giftcards.activities import moved_on
 from tallystick.giftcards.delivery_store import Delivery
-from tallystick.giftcards.model import EMPTY, Activity, Balance, GiftCard
+from tallystick.giftcards.model import EMPTY, LIVING, Activity, Balance, GiftCard
 from tallystick.giftcards.sent import DeliveryWish, Letter
 from tallystick.merchants import Merchant
 
@@ -80,10 +81,8 @@ async def _deliver(work: Work, due: Sequence[tuple[UUID, UUID]]) -> None:
     cards = await store.lock(work, list({card_id for _, card_id in due}))
     # Between finding and locking, another may have sent it, or the card may have been frozen: then it waits.
     waiting = [each for each in await delivery_store.lock(work, [delivery_id for delivery_id, _ in due]) if each.waits]
-    going = [each for each in waiting if cards[each.card_id].effective(work.now) in ("active", "depleted")]
-    ended = [
-        each for each in waiting if cards[each.card_id].effective(work.now) in ("expired", "cancelled", "replaced")
-    ]
+    going = [each for each in waiting if states.meets("deliver", cards[each.card_id].effective(work.now))]
+    ended = [each for each in waiting if cards[each.card_id].effective(work.now) not in LIVING]
     shops = await merchants.by_ids(work, list({card.merchant_id for card in cards.values()}))
     balances = await store.balances(work, list(cards))
     for each in going:
@@ -99,7 +98,7 @@ async def _deliver(work: Work, due: Sequence[tuple[UUID, UUID]]) -> None:
 
 def _delivered(work: Work, delivery: Delivery, card: GiftCard, balance: Balance) -> GiftCard:
     """The card one version on, with what is written down of it."""
-    card = replace(card, version=card.version + 1, updated_at=work.now)
+    card = moved_on(card, "deliver", work.now)
     activity = Activity(
         card_id=card.id,
         sequence=card.version,

@@ -61,11 +61,7 @@ async def _cancel(work: Work, command: CancelCard) -> Answer | Refusal:
     stands = await own(work, command)
     if isinstance(stands, Refusal):
         return stands
-    refusal = (
-        stands.refuse_unless(("pending", "active", "frozen", "depleted"), "cancelled")
-        or stands.refuse_held("cancelled")
-        or _unpaid(stands, refund=command.refund)
-    )
+    refusal = stands.refuse_state("cancel") or stands.refuse_held("cancelled") or _unpaid(stands, refund=command.refund)
     if refusal is not None:
         return refusal
     changes: list[Change] = []
@@ -74,7 +70,7 @@ async def _cancel(work: Work, command: CancelCard) -> Answer | Refusal:
         sales = house_account(card.merchant_id, "merchant.sales")
         transfers = [Transfer(lot.id, lot.funder_id or sales, lot.available) for lot in stands.usable]
         journal_id = await post(work, card, "card.refund_purchase", transfers)
-        card = moved_on(card, work.now)
+        card = moved_on(card, "refund_purchase", work.now)
         changes.append(
             Change(
                 card,
@@ -87,7 +83,7 @@ async def _cancel(work: Work, command: CancelCard) -> Answer | Refusal:
                 asked=command.asked,
             )
         )
-    card = moved_on(card, work.now, status="cancelled", reason=command.reason)
+    card = moved_on(card, "cancel", work.now, status="cancelled", reason=command.reason)
     changes.append(Change(card, "gift_card.cancelled", "cancel", 0, 0, reason=command.reason, asked=command.asked))
     return await answered(work, command.asked, changes)
 
@@ -107,7 +103,7 @@ async def _cash_out(work: Work, command: CashOutCard) -> Answer | Refusal:
     stands = await own(work, command)
     if isinstance(stands, Refusal):
         return stands
-    refusal = stands.refuse_unless(("active",), "cashed out") or stands.refuse_held("cashed out")
+    refusal = stands.refuse_state("cash_out") or stands.refuse_held("cashed out")
     if refusal is not None:
         return refusal
     paid = [lot for lot in stands.usable if lot.lot_class in TENDER]
@@ -120,7 +116,7 @@ async def _cash_out(work: Work, command: CashOutCard) -> Answer | Refusal:
     till = house_account(stands.card.merchant_id, "merchant.cash_out")
     transfers = [Transfer(lot.id, till, lot.available) for lot in paid]
     journal_id = await post(work, stands.card, "card.cash_out", transfers)
-    card = moved_on(stands.card, work.now)
+    card = moved_on(stands.card, "cash_out", work.now)
     change = Change(
         card,
         "gift_card.cashed_out",

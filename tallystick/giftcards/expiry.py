@@ -83,7 +83,7 @@ class _Expired:
         held = sum(lot.held for lot in lots)
         self.changes.append(
             Change(
-                moved_on(card, self.now),
+                moved_on(card, "take_back", self.now),
                 "gift_card.charged_back",
                 "charge_back",
                 -amount,
@@ -104,11 +104,11 @@ class _Expired:
         ends = is_past and not held and card.status in LIVING
         if not gone and not ends:
             return
-        after = moved_on(card, self.now)
+        after = moved_on(card, "expire", self.now)
         if ends:
             # Why it was frozen is kept, whatever wakes it up again.
             reason = card.reason if card.status == "frozen" else "expired"
-            after = moved_on(card, self.now, status="expired", reason=reason)
+            after = moved_on(card, "expire", self.now, status="expired", reason=reason)
         amount = -sum(lot.available for lot in gone)
         change = Change(after, "gift_card.expired", "expire", amount, kept + held, held)
         self.changes += deplete([change], "value_expired", self.now)

@@ -64,10 +64,10 @@ async def _activate(work: Work, command: ActivateCard) -> Answer | Refusal:
     stands = await own(work, command)
     if isinstance(stands, Refusal):
         return stands
-    refusal = stands.refuse_unless(("pending",), "activated")
+    refusal = stands.refuse_state("activate")
     if refusal is not None:
         return refusal
-    card = moved_on(stands.card, work.now, status="active", activated_at=work.now, reason=None)
+    card = moved_on(stands.card, "activate", work.now, status="active", activated_at=work.now, reason=None)
     return await _told(work, command, stands, card, "gift_card.activated", "activate", "activated")
 
 
@@ -75,10 +75,10 @@ async def _freeze(work: Work, command: FreezeCard) -> Answer | Refusal:
     stands = await own(work, command)
     if isinstance(stands, Refusal):
         return stands
-    refusal = stands.refuse_unless(("pending", "active", "depleted"), "frozen")
+    refusal = stands.refuse_state("freeze")
     if refusal is not None:
         return refusal
-    card = moved_on(stands.card, work.now, status="frozen", reason=command.reason)
+    card = moved_on(stands.card, "freeze", work.now, status="frozen", reason=command.reason)
     return await _told(work, command, stands, card, "gift_card.frozen", "freeze", command.reason)
 
 
@@ -86,12 +86,12 @@ async def _unfreeze(work: Work, command: UnfreezeCard) -> Answer | Refusal:
     stands = await own(work, command)
     if isinstance(stands, Refusal):
         return stands
-    refusal = stands.refuse_unless(("frozen",), "unfrozen")
+    refusal = stands.refuse_state("unfreeze")
     if refusal is not None:
         return refusal
     if stands.card.reason == CHARGED_BACK:
         return InvalidState("The card is frozen for good: its purchase was charged back. Issue a new one.")
-    card = moved_on(stands.card, work.now, status=thawed(stands), reason=command.reason)
+    card = moved_on(stands.card, "unfreeze", work.now, status=thawed(stands), reason=command.reason)
     return await _told(work, command, stands, card, "gift_card.unfrozen", "unfreeze", command.reason)
 
 

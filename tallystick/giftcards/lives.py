@@ -16,7 +16,7 @@ from tallystick.base import idempotency, ids
 from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, Refusal, attribute
 from tallystick.base.idempotency import Answer, HouseSeal, Keyed
 from tallystick.base.work import Asked, Caller, Work
-from tallystick.giftcards import activities, resource
+from tallystick.giftcards import activities, resource, states
 from tallystick.giftcards.activities import Change
 from tallystick.giftcards.delivery import missing
 from tallystick.giftcards.model import LOT, GiftCard, Status
@@ -63,13 +63,15 @@ class Standing:
         """What is there, held or not."""
         return self.available + self.held
 
-    def refuse_unless(self, allowed: tuple[Status, ...], verb: str) -> InvalidState | None:
-        """The refusal where its state is none of these."""
-        if self.status in allowed:
+    def refuse_state(self, verb: states.Verb) -> InvalidState | None:
+        """The refusal where the verb may not meet a card in its state."""
+        if states.meets(verb, self.status):
             return None
-        named = " or ".join(allowed)
+        named = " or ".join(states.allowed(verb))
         why = f" ({self.card.reason})" if self.status == "frozen" and self.card.reason is not None else ""
-        return InvalidState(f"The gift card is {self.status}{why}; only one that is {named} can be {verb}.")
+        return InvalidState(
+            f"The gift card is {self.status}{why}; only one that is {named} can be {states.STEPS[verb].done}."
+        )
 
     def refuse_held(self, verb: str) -> ValueHeld | None:
         """The refusal where payments hold anything of it."""

@@ -65,7 +65,7 @@ async def _load(work: Work, command: LoadCard, bounds: Quotas) -> Answer | Refus
         return over
     expires_at, rolled = _terms(stands, work.now)
     reason = "loaded" if stands.status == "depleted" else stands.card.reason
-    card = moved_on(stands.card, work.now, status="active", reason=reason, expires_at=expires_at)
+    card = moved_on(stands.card, "load", work.now, status="active", reason=reason, expires_at=expires_at)
     debit = _paying(stands)
     lot = new_lot(card, card.value_class, funder_id=None if card.value_class == "paid" else debit)
     transfers = [Transfer(debit, lot.id, command.amount)]
@@ -92,7 +92,7 @@ async def _load(work: Work, command: LoadCard, bounds: Quotas) -> Answer | Refus
 
 
 def _unfit(stands: Standing, amount: int) -> Refusal | None:
-    refusal = stands.refuse_unless(("active", "depleted"), "loaded")
+    refusal = stands.refuse_state("load")
     if refusal is not None:
         return refusal
     if not stands.card.reloadable:

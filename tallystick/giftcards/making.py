@@ -19,7 +19,8 @@ from tallystick.base.batcher import run_batch
 from tallystick.base.errors import Refusal
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Asked, Caller, Runtime, Tenant, Work
-from tallystick.giftcards import batch_resource, resource
+from tallystick.giftcards import batch_resource, resource, states
+from tallystick.giftcards.activities import moved_on
 from tallystick.giftcards.batch_store import CardBatch
 from tallystick.giftcards.deciding import look
 from tallystick.giftcards.issuing import draw, put
@@ -91,20 +92,13 @@ async def _activate(work: Work, batch: CardBatch) -> None:
     """Activate the next pending cards. One that is frozen meanwhile is left out."""
     wanted = await store.pending_after(work, batch.id, batch.activation_after or FIRST, CARDS_AT_ONCE)
     locked = await card_store.lock(work, wanted) if wanted else {}
-    going = [card for card in locked.values() if card.effective(work.now) == "pending"]
+    going = [card for card in locked.values() if states.meets("activate", card.effective(work.now))]
     balances = await card_store.balances(work, [card.id for card in going]) if going else {}
     assert batch.activation_client_id is not None and batch.activation_request_id is not None, "somebody asked for it"
     asked = _asked(work.tenant, batch, batch.activation_client_id, batch.activation_request_id)
     changed, activities = [], []
     for before in going:
-        card = replace(
-            before,
-            status="active",
-            activated_at=work.now,
-            reason=None,
-            version=before.version + 1,
-            updated_at=work.now,
-        )
+        card = moved_on(before, "activate", work.now, status="active", activated_at=work.now, reason=None)
         balance = balances.get(card.id, EMPTY)
         changed.append(card)
         activities.append(_activity(card, balance.available + balance.held, asked))

@@ -1,6 +1,5 @@
-"""Gift cards as values: their states, what leads from one to another, and what happened to them."""
+"""Gift cards as values: their states, and what happened to them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -47,40 +46,8 @@ COUNT_QUOTA: Final = "giftCards.count"
 VALUE_QUOTA: Final = "giftCards.value"
 """What issuing cards uses of a partner's quotas."""
 
-FREEZE_REASONS: Final = ("lost", "stolen", "suspected_fraud", "customer_request", "legal_order")
-UNFREEZE_REASONS: Final = ("found", "cleared", "customer_request")
-CANCEL_REASONS: Final = ("issued_in_error", "customer_request", "suspected_fraud", "purchase_refunded")
-REPLACE_REASONS: Final = ("lost", "stolen", "damaged", "suspected_fraud", "code_leaked")
-ADJUST_REASONS: Final = ("goodwill", "correction", "promotion", "migration", "fraud_recovery")
-
 LIVING: Final[tuple[Status, ...]] = ("pending", "active", "frozen", "depleted")
-"""States that a card leaves; expiry ends them."""
-
-TRANSITIONS: Final[Mapping[tuple[Status, Status], tuple[str, ...]]] = {
-    ("pending", "active"): ("activated",),
-    ("pending", "frozen"): (*FREEZE_REASONS, "charge_back"),
-    ("active", "frozen"): (*FREEZE_REASONS, "charge_back"),
-    ("depleted", "frozen"): (*FREEZE_REASONS, "charge_back"),
-    ("frozen", "pending"): UNFREEZE_REASONS,
-    ("frozen", "active"): UNFREEZE_REASONS,
-    ("frozen", "depleted"): UNFREEZE_REASONS,
-    ("active", "depleted"): ("spent", "transferred", "cashed_out", "value_expired", *ADJUST_REASONS),
-    ("depleted", "active"): ("loaded", "refunded", *ADJUST_REASONS),
-    ("expired", "active"): ("refunded",),
-    ("pending", "expired"): ("expired",),
-    ("active", "expired"): ("expired",),
-    ("frozen", "expired"): ("expired",),
-    ("depleted", "expired"): ("expired",),
-    ("pending", "cancelled"): CANCEL_REASONS,
-    ("active", "cancelled"): CANCEL_REASONS,
-    ("frozen", "cancelled"): CANCEL_REASONS,
-    ("depleted", "cancelled"): CANCEL_REASONS,
-    ("pending", "replaced"): REPLACE_REASONS,
-    ("active", "replaced"): REPLACE_REASONS,
-    ("frozen", "replaced"): REPLACE_REASONS,
-    ("depleted", "replaced"): REPLACE_REASONS,
-}
-"""Which state may follow which, and the reasons that lead there. Whatever is not here does not happen."""
+"""States that a card leaves; expiry ends them. The others are for good, but for an expired card that a refund wakes up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +78,7 @@ class GiftCard:
     replaces: UUID | None
     replaced_by: UUID | None
     reason: str | None
-    """Why it is in its state, where that needs one: of `TRANSITIONS`."""
+    """Why it is in its state, where that needs one."""
     external_reference: str | None
     version: int
     created_at: datetime
@@ -132,14 +99,6 @@ class GiftCard:
         if self.status in LIVING and self.expires_at is not None and self.expires_at <= now:
             return "expired"
         return self.status
-
-    def can_be_spent(self, now: datetime) -> bool:
-        """Whether its value can be spent at `now`."""
-        return self.effective(now) == "active"
-
-    def may_become(self, status: Status, reason: str, now: datetime) -> bool:
-        """Whether this state may follow the one that holds at `now`, for this reason."""
-        return reason in TRANSITIONS.get((self.effective(now), status), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ async def _replace(work: Work, command: ReplaceCard) -> Answer | Refusal:
     if refusal is not None:
         return refusal
     new = _draw(work, stands)
-    old = moved_on(stands.card, work.now, status="replaced", replaced_by=new.card.id, reason=command.reason)
+    old = moved_on(stands.card, "replace", work.now, status="replaced", replaced_by=new.card.id, reason=command.reason)
     opening = [_like(lot, new) for lot in stands.usable]
     transfers = [Transfer(lot.id, into.id, lot.available) for lot, into in zip(stands.usable, opening, strict=True)]
     journal_id = await post(work, old, "card.replace", transfers, opening) if transfers else None
@@ -99,7 +99,7 @@ async def _replace(work: Work, command: ReplaceCard) -> Answer | Refusal:
 
 
 def _unfit(stands: Standing) -> Refusal | None:
-    refusal = stands.refuse_unless(("pending", "active", "frozen", "depleted"), "replaced")
+    refusal = stands.refuse_state("replace")
     if refusal is not None:
         return refusal
     if stands.status == "frozen" and stands.card.reason not in THAWING:

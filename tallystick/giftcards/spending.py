@@ -142,7 +142,7 @@ class _Noted:
 
     def tell(self, kind: ActivityKind, topic: str, movement: Movement, **changes: Any) -> None:
         """The card one version on, with these fields changed."""
-        card = activities.moved_on(self.cards[movement.card_id], self.now, **changes)
+        card = activities.moved_on(self.cards[movement.card_id], kind, self.now, **changes)
         self.cards[card.id] = card
         held = self.held.get(card.id, EMPTY).held if movement.held is None else movement.held
         self.changes.append(

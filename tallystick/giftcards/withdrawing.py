@@ -8,7 +8,7 @@ from uuid import UUID
 import tallystick.giftcards.store as store
 from tallystick import ledger
 from tallystick.base.work import Asked, Work
-from tallystick.giftcards import activities
+from tallystick.giftcards import activities, states
 from tallystick.giftcards.activities import Change, moved_on
 from tallystick.giftcards.lives import journal_of, lock_accounts
 from tallystick.giftcards.model import GiftCard
@@ -16,7 +16,6 @@ from tallystick.ledger import Journal, Lot, Transfer, house_account
 from tallystick.ledger.lots import burn_order
 
 REASON: Final = "purchase_refunded"
-LIVING: Final = frozenset({"pending", "active", "frozen", "depleted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ async def withdraw(work: Work, commands: Sequence[Withdraw]) -> list[Withdrawn]:
         chain = chains.get(command.card_id, ())
         used = sum(spent.get(card.id, 0) for card in chain)
         card = chain[-1] if chain else None
-        if card is None or card.effective(work.now) not in LIVING:
+        if card is None or not states.meets("cancel", card.effective(work.now)):
             outcomes.append(Withdrawn(0, whole=used == 0))
             continue
         mine = lots.get(card.id, [])
@@ -64,10 +63,10 @@ async def withdraw(work: Work, commands: Sequence[Withdraw]) -> list[Withdrawn]:
         available = sum(lot.available for lot in usable)
         if usable:
             journals.append(_journal(card, usable))
-            card = moved_on(card, work.now)
+            card = moved_on(card, "refund_purchase", work.now)
             changes.append(_emptied(card, available, held, journals[-1].id, command.asked))
         if not held:
-            card = moved_on(card, work.now, status="cancelled", reason=REASON)
+            card = moved_on(card, "cancel", work.now, status="cancelled", reason=REASON)
             changes.append(Change(card, "gift_card.cancelled", "cancel", 0, 0, reason=REASON, asked=command.asked))
         outcomes.append(Withdrawn(available, whole=used == 0 and held == 0))
     verdicts = await ledger.post(work, journals)

@@ -85,7 +85,7 @@ async def _transfer(work: Work, command: TransferGiftCard) -> Answer | Refusal:
     wallet = await _wallet(work, command, stands.card)
     if isinstance(wallet, Refusal):
         return wallet
-    refusal = stands.refuse_unless(("active",), "transferred from")
+    refusal = stands.refuse_state("transfer")
     if refusal is not None:
         return refusal
     if stands.available == 0:
@@ -116,7 +116,7 @@ async def _carry_out(work: Work, asked: Asked, stands: Standing, wallet: Wallet,
     moved = _moved(stands.card, wallet, ledger.lots.take(stands.usable, amount), await _debt(work, wallet))
     journal_id = await lives.post(work, stands.card, "card.transfer", moved.transfers, moved.opening)
     change = Change(
-        activities.moved_on(stands.card, work.now),
+        activities.moved_on(stands.card, "transfer", work.now),
         "gift_card.transferred",
         "transfer",
         -amount,

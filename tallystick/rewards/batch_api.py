@@ -1,5 +1,7 @@
 """Reward batches over HTTP: accepted at once, carried out by the worker, revoked as a whole."""
 
+import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Final
 
@@ -23,7 +25,7 @@ from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.customers.api import path_id, replied
 from tallystick.merchants import MerchantDirectory
 from tallystick.rewards import batch_resource, batches, sent
-from tallystick.rewards.batches import RECIPIENTS_MAX, AcceptBatch, LineWish, RevokeBatch
+from tallystick.rewards.batches import PIECE, RECIPIENTS_MAX, AcceptBatch, LineWish, RevokeBatch
 
 OUTCOMES: Final = ("waiting", "succeeded", "failed")
 
@@ -51,7 +53,7 @@ async def accept_batch(directory: MerchantDirectory, call: Call) -> Reply:
     """Accept up to 10,000 rewards at once."""
     wanted: NewBatchAttributes = call.attributes
     faults: list[Refusal] = []
-    lines = tuple(_line(number, line, faults) for number, line in enumerate(wanted.recipients))
+    lines = await _lines(wanted.recipients, faults)
     if faults:
         raise Refusals(faults)
     merchant = await sent.merchant(directory, call, wanted.merchant_id)
@@ -109,6 +111,16 @@ async def list_lines(call: Call) -> Reply:
         page, total = await store.lines(work, batch_id, outcome, offset, limit)
     shown = [batch_resource.line(batch_id, line) for line in page]
     return Reply(200, jsonapi.listing(shown, total=total, offset=offset, limit=limit, call=call))
+
+
+async def _lines(recipients: Sequence[RecipientAttributes], faults: list[Refusal]) -> tuple[LineWish, ...]:
+    """Every line, read in pieces: others are answered in between."""
+    lines: list[LineWish] = []
+    for number, line in enumerate(recipients):
+        if number % PIECE == PIECE - 1:
+            await asyncio.sleep(0)
+        lines.append(_line(number, line, faults))
+    return tuple(lines)
 
 
 def _line(number: int, line: RecipientAttributes, faults: list[Refusal]) -> LineWish:

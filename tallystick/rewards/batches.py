@@ -1,5 +1,6 @@
 """Reward batches: up to 10,000 rewards accepted at once, given by the same verb as single ones, revoked as a whole."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,6 +26,8 @@ from tallystick.rewards.model import IssueReward
 RECIPIENTS_MAX = 10_000
 LINES_AT_ONCE = 250
 """How many lines one work carries out: cut by how long their locks are held."""
+PIECE = 500
+"""How many lines are read or sealed before others get their turn: a few milliseconds."""
 LEASE = timedelta(seconds=30)
 OPERATION = "reward-batches.issue"
 
@@ -100,10 +103,7 @@ def _fingerprint(command: AcceptBatch) -> bytes:
 
 async def _accept(work: Work, command: AcceptBatch) -> Answer | Refusal:
     batch_id = ids.new()
-    sealed = [
-        work.keys.seal(msgspec.msgpack.encode(_Kept(command.country, line)), _place(batch_id, number))
-        for number, line in enumerate(command.lines)
-    ]
+    sealed = await _sealed(work, batch_id, command)
     caller = command.asked.caller
     batch = RewardBatch(
         id=batch_id,
@@ -124,6 +124,17 @@ async def _accept(work: Work, command: AcceptBatch) -> Answer | Refusal:
     await store.insert(work, batch, sealed)
     audit.note(work, command.asked, status=202, resource_id=batch_id)
     return Answer(202, batch_resource.document(batch), batch_id, f"/api/v1/reward-batches/{batch_id}")
+
+
+async def _sealed(work: Work, batch_id: UUID, command: AcceptBatch) -> list[bytes]:
+    """Every line at rest, made in pieces: others are answered in between."""
+    sealed: list[bytes] = []
+    for number, line in enumerate(command.lines):
+        if number % PIECE == PIECE - 1:
+            await asyncio.sleep(0)
+        kept = msgspec.msgpack.encode(_Kept(command.country, line))
+        sealed.append(work.keys.seal(kept, _place(batch_id, number)))
+    return sealed
 
 
 def _place(batch_id: UUID, line: int) -> bytes:
@@ -298,9 +309,8 @@ async def _run_revocation(
             replace(
                 current,
                 status="revoked" if ended else "revoking",
-                revoked=await store.taken_back(
-                    work, batch.id
-                ),  # counted anew: a killed pass has taken back without saying so
+                # Counted anew: a killed pass has taken back without saying so.
+                revoked=await store.taken_back(work, batch.id),
             ),
             "revoking",
             # A pass that could take nothing back leaves room for others before it tries again.

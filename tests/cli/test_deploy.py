@@ -1,5 +1,6 @@
 """A deployment on a server of its own: the same parts, together and one at a time; and a house of an ordinary user."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,10 +9,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import asyncpg
 import pytest
 
-from tallystick.base.postgres import Postgres
+from tests import world
 from tests.base.postgres.test_users import interpreter_for
 from tests.cli.conftest import Begin
 from tests.cli.running import Client, ask, client_of, tallystick, told, until
@@ -19,12 +22,21 @@ from tests.cli.running import Client, ask, client_of, tallystick, told, until
 NOBODY = 65534
 
 
-@pytest.fixture(scope="module")
-def external(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server that no `up` runs."""
-    server = Postgres.start(tmp_path_factory.mktemp("external"))
-    yield server.dsn
-    server.stop()
+@pytest.fixture
+def external(server: str) -> Iterator[str]:
+    """An empty database on the server of this run: one that no `up` runs."""
+    name = f"tallystick_{uuid4().hex}"
+    asyncio.run(_tell(server, f"create database {name} template template0 encoding 'UTF8'"))
+    yield world.another_database(server, name)
+    asyncio.run(_tell(server, f"drop database {name} with (force)"))
+
+
+async def _tell(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
 
 
 def test_beside_an_external_server_the_parts_run_one_at_a_time_and_together(

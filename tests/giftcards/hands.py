@@ -174,7 +174,7 @@ async def redeem(runtime: Runtime, api: Api, card_id: UUID, amount: int) -> bool
         lots = await ledger.lots.lock(work, [card_id])
         usable = ledger.lots.burn_order(lots, work.now)
         left = sum(lot.available for lot in usable) - amount
-        if not found.can_be_spent(work.now) or left < 0:
+        if found.effective(work.now) != "active" or left < 0:
             return False
         payable = ledger.house_account(found.merchant_id, "merchant.payable")
         transfers = tuple(ledger.Transfer(lot.id, payable, part) for lot, part in ledger.lots.take(usable, amount))

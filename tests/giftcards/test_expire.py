@@ -204,6 +204,23 @@ async def test_what_was_left_behind_on_a_cancelled_card_still_expires(api: Api, 
     assert await status_of(api, card_id) == "cancelled"
 
 
+async def test_what_was_left_behind_on_a_cancelled_card_that_was_charged_back_is_taken_too(
+    api: Api, runtime: Runtime, clock: Clock
+) -> None:
+    card_id = await new(api, 900)
+    await add_lot(runtime, api, UUID(card_id), "promotional", 50, T0 + timedelta(days=1))
+    intent_id = await pay(api, card_id, 50, "manual")
+    await done(api, card_id, "charge-back")
+    clock.move(timedelta(days=2))
+    await settle(api, intent_id, "cancel")
+    await done(api, card_id, "cancel", reason="customer_request", refund=True)
+    await _sweep(runtime)
+    assert (await told(api, card_id))[-1] == ("charge_back", -50, 0)
+    assert await status_of(api, card_id) == "cancelled"
+    async with runtime.reading(api.tenant) as work:
+        assert sum(lot.available + lot.held for lot in await ledger.lots.of_parents(work, [UUID(card_id)])) == 0
+
+
 async def test_a_refund_after_the_expiry_revives_the_card_for_a_grace_and_it_expires_again(
     api: Api, runtime: Runtime, auditor: Db
 ) -> None:

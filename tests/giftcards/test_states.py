@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID
 
 import pytest
@@ -10,6 +10,8 @@ import pytest
 import tallystick.giftcards.store as store
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
+from tallystick.giftcards import states
+from tallystick.giftcards.model import STATUSES, ActivityKind
 from tests.api import Api
 from tests.giftcards.living import STATES, check_cards, do, in_state, status_of, told
 from tests.rewards.cast import configure, refused
@@ -50,6 +52,55 @@ BECOMES: Final[dict[tuple[str, str], str]] = {
     ("cash-out", "active"): "depleted",
 }
 """What is allowed, and where it leads."""
+TABLE: Final = """
+                 pending          active          frozen                   depleted          expired         cancelled  replaced
+activate         active           -               -                        -                 -               -          -
+load             -                active          -                        active            -               -          -
+adjust           -                active          -                        active            -               -          -
+transfer         -                active          -                        -                 -               -          -
+cash_out         -                active          -                        -                 -               -          -
+freeze           frozen           frozen          -                        frozen            -               -          -
+unfreeze         -                -               pending,active,depleted  -                 -               -          -
+replace          replaced         replaced        replaced                 replaced          -               -          -
+refund_purchase  pending          active          frozen                   -                 -               -          -
+cancel           cancelled        cancelled       cancelled                cancelled         -               -          -
+charge_back      frozen           frozen          frozen                   frozen            -               -          -
+take_back        -                -               frozen                   -                 -               cancelled  -
+deliver          -                active          -                        depleted          -               -          -
+redeem           -                active          frozen                   depleted          -               -          -
+deplete          -                depleted        -                        -                 -               -          -
+refund           -                active          frozen                   active,depleted   active,expired  -          -
+expire           pending,expired  active,expired  frozen,expired           depleted,expired  expired         cancelled  replaced
+"""
+"""The same for whatever happens to a card: the states it may be left in, by what happens and the state it is met in."""
+
+
+def may_be_left() -> dict[tuple[str, str], set[str]]:
+    head, *lines = TABLE.strip().splitlines()
+    return {
+        (line.split()[0], before): set(cell.split(",")) - {"-"}
+        for line in lines
+        for before, cell in zip(head.split(), line.split()[1:], strict=True)
+    }
+
+
+@pytest.mark.parametrize("verb", states.STEPS)
+def test_whatever_is_not_in_the_table_does_not_happen(verb: states.Verb) -> None:
+    expected = may_be_left()
+    for before in STATUSES:
+        assert states.meets(verb, before) is bool(expected[verb, before]), before
+        for after in STATUSES:
+            if after in expected[verb, before]:
+                assert states.left_in(verb, before, after) == after
+            else:
+                with pytest.raises(AssertionError, match=verb):
+                    states.left_in(verb, before, after)
+
+
+def test_the_table_speaks_of_everything_that_happens_to_a_card() -> None:
+    assert {verb for verb, _ in may_be_left()} == set(states.STEPS)
+    assert set(get_args(ActivityKind)) - set(states.STEPS) == {"issue"}
+    assert {before for _, before in may_be_left()} == set(STATUSES)
 
 
 @pytest.mark.parametrize("state", STATES)

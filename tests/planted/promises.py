@@ -36,9 +36,9 @@ BUGS = (
     ),
     Bug(
         "a card is activated twice",
-        "tallystick/giftcards/freezing.py",
-        'stands.refuse_unless(("pending",), "activated")',
-        'stands.refuse_unless(("pending", "active"), "activated")',
+        "tallystick/giftcards/states.py",
+        'Step("activated", {"pending": ("active",)})',
+        'Step("activated", {"pending": ("active",), "active": ("active",)})',
         ("tests/giftcards/test_freeze.py", "tests/giftcards/test_states.py"),
     ),
     Bug(

@@ -1,8 +1,11 @@
 """Reward batches: accepted at once, carried out by whoever runs them, each line once, and taken back as a whole."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -10,6 +13,7 @@ import pytest
 
 from tallystick import rewards
 from tallystick.base.db import Db
+from tallystick.base.keys import MasterKeys
 from tallystick.base.work import Runtime
 from tallystick.rewards import batch_store, batches
 from tests.api import Answer, Api, document_of, join, luna
@@ -150,6 +154,20 @@ async def test_ten_thousand_lines_are_taken_and_one_more_is_not(api: Api, runtim
     assert await count(auditor, api, more="and status <> 'Cancelled'") == 0
 
 
+async def test_ten_thousand_lines_are_carried_out_whole(
+    runtime: Runtime, session: aiohttp.ClientSession, base_url: str, auditor: Db
+) -> None:
+    api = await join(runtime, session, base_url, credit_limit=20_000)
+    many = [{"phoneNumber": f"+1212{number:07}", "amount": 1} for number in range(2_000_000, 2_010_000)]
+    batch_id = (await accept(api, many)).data["id"]
+    await run(runtime)
+    shown = await show(api, batch_id)
+    assert [shown[name] for name in ("status", "done", "succeeded", "failed")] == ["completed", 10_000, 10_000, 0]
+    assert await count(auditor, api) == 10_000
+    assert await left(runtime, api) == 10_000
+    await check_whole(auditor, api.tenant)
+
+
 async def test_no_line_at_all_is_refused(api: Api) -> None:
     refused(await accept(api, []), 400, "InvalidRequest", RECIPIENTS)
 
@@ -275,6 +293,28 @@ async def test_a_batch_is_revoked_whole(
     refused(await api.post(f"reward-batches/{batch_id}/revoke"), 409, "InvalidState")
     again = await api.post(f"reward-batches/{batch_id}/revoke", headers={"Idempotency-Key": "r"})
     assert again.text == answer.text
+    await check_whole(auditor, api.tenant)
+
+
+async def test_what_a_killed_runner_took_back_is_counted_all_the_same(
+    api: Api, runtime: Runtime, auditor: Db, clock: Clock, dsn: str, keys: MasterKeys, tmp_path: Path
+) -> None:
+    await api.wallet(phone(0))
+    batch_id = (await accept(api, lines(5))).data["id"]
+    await run(runtime)
+    await api.post(f"reward-batches/{batch_id}/revoke")
+    keys.write_new(tmp_path / "master.key")
+    words = (dsn, tmp_path / "master.key", api.tenant.id, api.tenant.programme_id, clock().isoformat())
+    dying = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.rewards.dying", *map(str, words))
+    assert await asyncio.wait_for(dying.wait(), 30) == -signal.SIGKILL
+    standing = "and status <> 'Cancelled' and reversed_amount < amount"
+    assert await count(auditor, api, more=standing) == 0
+    shown = await show(api, batch_id)
+    assert [shown[name] for name in ("status", "revoked")] == ["revoking", 0]
+    clock.move(LEASE)
+    await run(runtime)
+    shown = await show(api, batch_id)
+    assert [shown[name] for name in ("status", "succeeded", "revoked")] == ["revoked", 5, 5]
     await check_whole(auditor, api.tenant)
 
 
