@@ -65,6 +65,8 @@ from tallystick.partners.resource import CREDENTIAL_EVENT
 from tallystick.partners.review_resource import AGREEMENT_EVENT
 from tallystick.payments import api as payments_api
 from tallystick.payments.resource import PAYMENT_INTENT
+from tallystick.privacy import api as privacy_api
+from tallystick.privacy.resource import ERASURE
 from tallystick.reports import api as reports_api
 from tallystick.reports.reconciliation_resource import RECONCILIATION
 from tallystick.reports.resource import PERIOD, REPORT
@@ -111,6 +113,7 @@ def told() -> Told:
             CREDENTIAL_EVENT,
             AGREEMENT_EVENT,
             as_told(USAGE_EVENT, USAGE, percent=100),
+            ERASURE,
             as_told(WALLET_EVENT, WALLET),
             as_told(GIFT_CARD_EVENT, GIFT_CARD),
             CARD_ALERT,
@@ -144,6 +147,7 @@ def routes(
     return (
         *rewards_api.routes(directory),
         *enrolment_api.routes(directory),
+        *privacy_api.routes(),
         *customers_api.ROUTES,
         *wallets_api.routes(directory),
         *payments_api.routes(directory),

@@ -19,9 +19,8 @@ from tallystick.activity.model import SURE_AFTER
 from tallystick.activity.releasing import of_the_house
 from tallystick.base.batcher import RETRIED, TRIES
 from tallystick.base.rounds import each_in_turn
-from tallystick.base.work import NOBODY, Runtime, Tenant, Work
-from tallystick.customers import Customer, lookup
-from tallystick.customers.lookup import KnownBy
+from tallystick.base.work import Runtime, Tenant, Work
+from tallystick.customers import lookup
 
 CUSTOMERS_AT_ONCE: Final = 200
 ACTIVITIES_AT_ONCE: Final = 500
@@ -94,7 +93,7 @@ async def _owners(work: Work, customer_ids: Sequence[UUID]) -> list[tuple[UUID, 
     if not customer_ids:
         return []
     people = await customers.by_ids(work, customer_ids)
-    names = {lookup.identity_index(work, name): name for person in people.values() for name in _names(person)}
+    names = {lookup.identity_index(work, name): name for person in people.values() for name in lookup.names_of(person)}
     cards = await store.tokens(work, customer_ids)
     found = await store.strangers(work, [*names, *cards])
     borne = {row["identity_index"] for row in found}
@@ -108,15 +107,6 @@ async def _owners(work: Work, customer_ids: Sequence[UUID]) -> list[tuple[UUID, 
         if owner is not None:
             owners.append((row["id"], owner))
     return owners
-
-
-def _names(person: Customer) -> list[KnownBy]:
-    names = [KnownBy(NOBODY, "memberCode", person.member_code), KnownBy(NOBODY, "userId", str(person.id))]
-    if person.personal.phone is not None:
-        names.append(KnownBy(NOBODY, "phone", person.personal.phone))
-    if person.external_id is not None:
-        names.append(KnownBy(person.partner_id, "externalId", person.external_id))
-    return names
 
 
 async def _count(work: Work, owners: Sequence[tuple[UUID, UUID]]) -> None:

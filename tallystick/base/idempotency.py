@@ -151,8 +151,12 @@ class Answer:
     replayed: bool = False
 
 
+class Erased(Refusal):
+    code, status, title = "Erased", 410, "The person was erased, and what was answered about them with them."
+
+
 class Seal(Protocol):
-    """Seals an answer under the key of the person it is about, and opens it again."""
+    """Seals an answer under the key of the person it is about, and opens it again. Opening raises Erased where that key is gone."""
 
     async def seal(self, work: Work, resource_id: UUID, plain: bytes) -> bytes: ...
     async def open(self, work: Work, resource_id: UUID, sealed: bytes) -> bytes: ...
@@ -243,7 +247,11 @@ async def _replay(work: Work, taken: Taken, wanted: Claim, seal: Seal) -> Answer
     if taken.fingerprint != wanted.fingerprint:
         return conflict(KEY_HEADER)
     assert taken.answer_sealed is not None, "a committed key of a keyed write has its answer"
-    kept = msgspec.msgpack.decode(await seal.open(work, taken.resource_id, taken.answer_sealed), type=_Kept)
+    try:
+        opened = await seal.open(work, taken.resource_id, taken.answer_sealed)
+    except Erased as erased:
+        return erased
+    kept = msgspec.msgpack.decode(opened, type=_Kept)
     return Answer(kept.status, kept.body, taken.resource_id, kept.location, replayed=True)
 
 

@@ -12,7 +12,7 @@ import tallystick.customers.store as store
 from tallystick import audit
 from tallystick.base import idempotency, ids
 from tallystick.base.errors import NotFound, Refusal, attribute
-from tallystick.base.idempotency import Answer
+from tallystick.base.idempotency import Answer, Erased
 from tallystick.base.keys import SubjectKey
 from tallystick.base.work import Asked, Work
 from tallystick.customers import member_code, recipients, resource
@@ -102,13 +102,16 @@ class UserSeal:
     """Seals answers about a user under the user's own key."""
 
     async def seal(self, work: Work, resource_id: UUID, plain: bytes) -> bytes:
-        return (await self._key(work, resource_id)).seal(plain, resource_id.bytes)
+        return (await self._customer(work, resource_id)).key.seal(plain, resource_id.bytes)
 
     async def open(self, work: Work, resource_id: UUID, sealed: bytes) -> bytes:
-        return (await self._key(work, resource_id)).open(sealed, resource_id.bytes)
+        customer = await self._customer(work, resource_id)
+        if customer.status == "erased":
+            raise Erased("The user was erased. Nothing was done, and nothing is known of them any more.")
+        return customer.key.open(sealed, resource_id.bytes)
 
-    async def _key(self, work: Work, user_id: UUID) -> SubjectKey:
-        return (await store.by_ids(work, [user_id]))[user_id].key
+    async def _customer(self, work: Work, user_id: UUID) -> Customer:
+        return (await store.by_ids(work, [user_id]))[user_id]
 
 
 async def _hold_phones(work: Work, commands: Sequence[CreateUser]) -> None:

@@ -8,8 +8,9 @@ import msgspec
 
 import tallystick.customers.store as store
 from tallystick.base import ids
-from tallystick.base.work import Work
+from tallystick.base.work import NOBODY, Work
 from tallystick.customers import merging, recipients
+from tallystick.customers.model import Customer
 
 NameKind = Literal["userId", "phone", "externalId", "memberCode", "cardToken"]
 DataKind = Literal["transactions", "visits", "orders"]
@@ -56,6 +57,16 @@ class KnownBy(msgspec.Struct, frozen=True):
     partner_id: UUID
     kind: NameKind
     value: str
+
+
+def names_of(person: Customer) -> list[KnownBy]:
+    """Every name by which a partner may have told of a customer, but for cards, which are kept as their index alone."""
+    names = [KnownBy(NOBODY, "memberCode", person.member_code), KnownBy(NOBODY, "userId", str(person.id))]
+    if person.personal.phone is not None:
+        names.append(KnownBy(NOBODY, "phone", person.personal.phone))
+    if person.external_id is not None:
+        names.append(KnownBy(person.partner_id, "externalId", person.external_id))
+    return names
 
 
 def identity_index(work: Work, name: KnownBy) -> bytes:

@@ -40,10 +40,10 @@ class UserAttributes(msgspec.Struct, rename="camel", gc=False):
 USER: Final = Resource("User", "/api/v1/users", UserAttributes, EXAMPLE)
 
 
-def resource(customer: Customer) -> bytes:
-    """The resource object of a user."""
+def attributes(customer: Customer) -> UserAttributes:
+    """What a partner reads of a user."""
     personal = customer.personal
-    shown = UserAttributes(
+    return UserAttributes(
         phone_number=personal.phone,
         phone_verified=customer.is_verified,
         email=personal.email,
@@ -55,7 +55,11 @@ def resource(customer: Customer) -> bytes:
         merged_into=None if customer.merged_into is None else str(customer.merged_into),
         created_at=clock.render(customer.created_at),
     )
-    return jsonapi.resource(USER, customer.id, shown)
+
+
+def resource(customer: Customer) -> bytes:
+    """The resource object of a user."""
+    return jsonapi.resource(USER, customer.id, attributes(customer))
 
 
 def document(customer: Customer) -> bytes:

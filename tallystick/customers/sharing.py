@@ -155,11 +155,16 @@ async def _share(work: Work, command: Share) -> Answer | Refusal:
 
 
 async def _document(work: Work, asked: Asked, user_id: UUID) -> bytes:
+    return jsonapi.document(await resource(work, asked, user_id))
+
+
+async def resource(work: Work, asked: Asked, user_id: UUID) -> bytes:
+    """The resource object of what stands between the asking partner and a user."""
     place = (work.tenant.id, user_id, asked.caller.partner_id)
     rows = await work.db.rows(STANDING, *place)
     count = len(await work.db.rows(TOKENS, *place))
     permissions = [_permission(row[0], row[1]) for row in rows]
-    return jsonapi.document(jsonapi.resource(SHARING, user_id, SharingAttributes(permissions, count)))
+    return jsonapi.resource(SHARING, user_id, SharingAttributes(permissions, count))
 
 
 def _permission(kind: DataKind, given_at: datetime) -> PermissionAttributes:

@@ -39,6 +39,7 @@ TOPICS = (
     Topic("reward.expired", "A reward was not claimed in time; its funding returned.", "Reward"),
     Topic("reward.cancelled", "A reward that waited was cancelled; its funding returned.", "Reward"),
     Topic("reward.reversed", "A credited reward was taken back, in whole or in part.", "Reward"),
+    Topic("user.erased", "A person was erased; forget them, too.", "UserErasure"),
     Topic("wallet.created", "A wallet was opened.", "Wallet"),
     Topic("wallet.suspended", "A wallet was suspended.", "Wallet"),
     Topic("wallet.resumed", "A suspended wallet is in use again.", "Wallet"),

@@ -14,13 +14,19 @@ from tallystick.giftcards.sent import DeliveryWish, Letter
 
 INSERT: Final = """
 insert into gift_card_deliveries (
-    tenant_id, id, card_id, partner_id, client_id, request_id, channel, content_sealed, deliver_at, created_at
+    tenant_id, id, card_id, partner_id, client_id, request_id, channel, content_sealed, address_index, deliver_at, created_at
 )
 select $1, wish.id, wish.card_id, wish.partner_id, wish.client_id, wish.request_id, wish.channel, wish.content_sealed,
-    wish.deliver_at, $2
-from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::bytea[], $10::timestamptz[]) as wish (
-    id, card_id, partner_id, client_id, request_id, channel, content_sealed, deliver_at
-)
+    wish.address_index, wish.deliver_at, $2
+from unnest(
+    $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::bytea[], $10::bytea[], $11::timestamptz[]
+) as wish (id, card_id, partner_id, client_id, request_id, channel, content_sealed, address_index, deliver_at)
+"""
+
+ERASE: Final = """
+update gift_card_deliveries
+set content_sealed = null, cancelled_at = case when sent_at is null then coalesce(cancelled_at, $3::timestamptz) end
+where tenant_id = $1 and address_index = any($2::bytea[]) and content_sealed is not null
 """
 
 # A card that is pending or frozen waits; it is sent when it can be used, but never before its time. One that ended is due as well:
@@ -107,8 +113,19 @@ async def insert(work: Work, wished: Sequence[tuple[UUID, Asked, DeliveryWish]])
         [asked.request_id for _, _, asked, _ in named],
         [wish.channel for _, _, _, wish in named],
         [work.keys.seal(msgspec.msgpack.encode(wish.letter), _place(one)) for one, _, _, wish in named],
+        [address_index(work, wish.letter.to) for _, _, _, wish in named],
         [wish.deliver_at or work.now for _, _, _, wish in named],
     )
+
+
+def address_index(work: Work, address: str) -> bytes:
+    """What finds the deliveries to an e-mail address or a phone, whoever of them is erased: keyed, so that it tells nothing."""
+    return work.keys.blind_index(work.tenant.id, f"delivery:{address.casefold()}")
+
+
+async def erase(work: Work, addresses: Sequence[str]) -> None:
+    """Forget what was sent to these addresses, and send them nothing more."""
+    await work.db.run(ERASE, work.tenant.id, [address_index(work, each) for each in addresses], work.now)
 
 
 def letter(work: Work, delivery: Delivery) -> Letter:

@@ -1,4 +1,4 @@
-"""Forget documents that could not be taken: what nobody came back for within 90 days holds people's data for nothing."""
+"""Forget documents that could not be taken: what nobody came back for within 30 days holds people's data for nothing."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,7 +7,7 @@ import tallystick.integrations.store as store
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Runtime, Tenant
 
-KEPT: Final = timedelta(days=90)
+KEPT: Final = timedelta(days=30)
 AT_ONCE: Final = 1_000
 
 

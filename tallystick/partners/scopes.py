@@ -10,6 +10,8 @@ SCOPES: Final[Mapping[str, str]] = MappingProxyType(
         "rewards:write": "Issue, change, cancel and reverse rewards, one at a time or in batches.",
         "users:read": "Read the people who hold wallets.",
         "users:write": "Add people, change what is known of them, and verify their phones.",
+        "users:export": "Hand out everything that is kept about a person.",
+        "users:erase": "Erase people, for good.",
         "wallets:read": "Read wallets, their balances and their transactions.",
         "wallets:write": "Open, suspend, resume and close wallets.",
         "payment-intents:read": "Read payments made with stored value.",

@@ -310,8 +310,12 @@ async def _reverse(work: Work, command: ReverseReward) -> Answer | Refusal:
         return InvalidRequest(
             f"At most {left} minor units of this reward can still be reversed.", source=attribute("amount")
         )
-    await take_back(work, reward, amount)
     assert reward.wallet_id is not None, "a credited or claimed reward has a wallet"
+    if await wallets.of_erased(work, [reward.wallet_id]):
+        return InvalidState(
+            "Its holder was erased, and their wallet with them: there is nobody left to take it back from."
+        )
+    await take_back(work, reward, amount)
     await wallets.close_drained(work, [reward.wallet_id], command.asked)
     await store.reverse(work, {reward.id: amount})
     changed = replace(

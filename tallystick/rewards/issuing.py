@@ -10,7 +10,7 @@ import tallystick.rewards.store as store
 from tallystick import audit, events, ledger
 from tallystick.base import idempotency, ids, jsonapi
 from tallystick.base.errors import InvalidRequest, Refusal, attribute
-from tallystick.base.idempotency import Claim
+from tallystick.base.idempotency import Claim, Erased
 from tallystick.base.work import Work
 from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
@@ -250,7 +250,8 @@ async def _answered(
     if wanted:
         kept = await store.first_answers(work, list(wanted))
         for reward_id, (merchant_id, answer, recipient_id, wrapped) in kept.items():
-            opened = work.keys.unwrap(wrapped, recipient_id.bytes).open(answer, reward_id.bytes)
+            # Of a recipient who was erased nothing is left to be opened.
+            opened = work.keys.unwrap(wrapped, recipient_id.bytes).open(answer, reward_id.bytes) if answer else b""
             first[reward_id] = (merchant_id, opened)
     return [
         _replay(command, o.reward_id, *first[o.reward_id]) if isinstance(o, Replayed) else o
@@ -263,4 +264,6 @@ def _replay(command: IssueReward, reward_id: UUID, merchant_id: UUID, document: 
     allowed = command.asked.caller.merchant_ids
     if allowed is not None and merchant_id not in allowed:
         return key_conflict()
+    if not document:
+        return Erased("The recipient was erased. The reward was given; its first answer is forgotten.")
     return Issued(reward_id, document, replayed=True)

@@ -74,8 +74,9 @@ async def withdraw(work: Work, commands: Sequence[Withdraw]) -> list[Withdrawn]:
     held = await wallets.lock(work, holding) if holding else {}
     accounts = await _lock_accounts(work, locked.values(), held.values())
     expired = await _expired(work, accounts.values())
+    erased = await wallets.of_erased(work, list(held)) if held else set[UUID]()
     found = {
-        command.reward_id: _reckon(work, command, locked[command.reward_id], accounts, expired)
+        command.reward_id: _reckon(work, command, locked[command.reward_id], accounts, expired, erased)
         for command in commands
         if command.reward_id in locked
     }
@@ -104,7 +105,12 @@ async def _expired(work: Work, accounts: Collection[Account]) -> dict[UUID, int]
 
 
 def _reckon(
-    work: Work, command: Withdraw, reward: Reward, accounts: Mapping[UUID, Account], expired: Mapping[UUID, int]
+    work: Work,
+    command: Withdraw,
+    reward: Reward,
+    accounts: Mapping[UUID, Account],
+    expired: Mapping[UUID, int],
+    erased: Collection[UUID],
 ) -> _Back:
     if reward.can_change(work.now):
         return _Back(command.asked, reward, waited=True, unspent=reward.amount, owed=0, whole=True)
@@ -113,7 +119,7 @@ def _reckon(
         return _Back(command.asked, reward, waited=False, unspent=0, owed=0, whole=True)
     unspent = min(left, accounts[reward.value_account_id].available)
     spent = max(0, left - unspent - expired.get(reward.value_account_id, 0))
-    owed = spent if command.owing else 0
+    owed = spent if command.owing and reward.wallet_id not in erased else 0
     return _Back(command.asked, reward, waited=False, unspent=unspent, owed=owed, whole=owed == spent)
 
 

@@ -5,6 +5,7 @@ from tallystick.wallets.actions import (
     ChangeWallet,
     close,
     close_drained,
+    end,
     hold,
     missing,
     open_for,
@@ -17,7 +18,7 @@ from tallystick.wallets.actions import (
     verified,
     visible,
 )
-from tallystick.wallets.expiry import expire_at, expire_due, next_expiry
+from tallystick.wallets.expiry import expire_at, expire_due, forfeit, next_expiry
 from tallystick.wallets.model import Balance, HeldLot, Line, Status, Wallet, WalletExists, WalletFact
 from tallystick.wallets.notices import next_notice, notify_at, notify_due
 from tallystick.wallets.store import (
@@ -30,6 +31,7 @@ from tallystick.wallets.store import (
     lock,
     lock_of_customers,
     of_customers,
+    of_erased,
 )
 
 __all__ = [
@@ -46,9 +48,11 @@ __all__ = [
     "by_ids",
     "close",
     "close_drained",
+    "end",
     "expire_at",
     "expire_due",
     "facts",
+    "forfeit",
     "hold",
     "lines",
     "listed",
@@ -61,6 +65,7 @@ __all__ = [
     "notify_at",
     "notify_due",
     "of_customers",
+    "of_erased",
     "open_for",
     "owe",
     "own",

@@ -155,6 +155,12 @@ async def owe(work: Work, wallet_id: UUID) -> UUID:
     return account.id
 
 
+async def end(work: Work, asked: Asked, wallets: Sequence[Wallet]) -> None:
+    """Close held wallets that nothing is left in, whatever state they are in."""
+    for wallet in wallets:
+        await _set(work, asked, wallet, "closed")
+
+
 async def close_drained(work: Work, wallet_ids: Sequence[UUID], asked: Asked | None = None) -> list[Wallet]:
     """Those of the wallets that were closing and hold nothing any more are closed now; for whoever has just moved value.
 

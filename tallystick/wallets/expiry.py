@@ -63,6 +63,17 @@ async def _expire(work: Work, due: Sequence[Deadline]) -> None:
     await close_drained(work, list(wallets))
 
 
+async def forfeit(work: Work, wallet_ids: Sequence[UUID]) -> None:
+    """End what is left in held wallets now, as if it had expired. No payment may hold any of it."""
+    lots = await ledger.lots.of_parents(work, wallet_ids)
+    if not lots:
+        return
+    locked = await _lock(work, [Deadline(lot.id, lot.parent_id, lot.merchant_id, work.now) for lot in lots])
+    gone = [locked[lot.id] for lot in lots if locked[lot.id].available > 0]
+    verdicts = await ledger.post(work, [_journal(lot, transfers) for lot, transfers in _returned(gone, locked)])
+    assert all(verdict == "posted" for verdict in verdicts), f"the books refused what was forfeited: {verdicts}"
+
+
 async def _lock(work: Work, due: Sequence[Deadline]) -> dict[UUID, Account]:
     """The lots, and every account that something of them may return to, all locked at once."""
     wanted = {each.account_id for each in due}

@@ -56,6 +56,13 @@ COUNT = f"select count(*) {LISTED}"
 
 LIST = f"select {COLUMNS} {LISTED} order by created_at desc, id desc offset $5 limit $6"
 
+OF_ERASED = """
+select w.id
+from wallets as w
+join customers as c on c.tenant_id = $1 and c.id = w.customer_id and c.status = 'erased'
+where w.tenant_id = $1 and w.id = any($2::uuid[])
+"""
+
 RAISE = """
 update wallets as w
 set version = raised.version, updated_at = $4
@@ -283,6 +290,11 @@ async def of_customers(work: Work, customer_ids: Sequence[UUID]) -> list[Wallet]
 async def lock_of_customers(work: Work, customer_ids: Sequence[UUID]) -> list[Wallet]:
     """Every wallet of these customers that is not closed, locked; after the customers."""
     return [Wallet(*row) for row in await work.db.rows(LOCK_OF_CUSTOMERS, work.tenant.id, customer_ids)]
+
+
+async def of_erased(work: Work, wallet_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these wallets whose holder was erased, and owes nothing any more."""
+    return {row[0] for row in await work.db.rows(OF_ERASED, work.tenant.id, wallet_ids)}
 
 
 async def listed(

@@ -1,0 +1,26 @@
+"""What rewards say of a person who is erased: nothing any more. Their amounts stay, since the books do."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from tallystick.base.work import Work
+
+WAITING: Final = """
+select id from rewards where tenant_id = $1 and recipient_id = any($2::uuid[]) and status = 'Created' order by id
+"""
+
+ERASE: Final = """
+update rewards set private_sealed = null, answer_sealed = ''::bytea
+where tenant_id = $1 and recipient_id = any($2::uuid[]) and answer_sealed <> ''::bytea
+"""
+
+
+async def waiting(work: Work, recipient_ids: Sequence[UUID]) -> list[UUID]:
+    """The rewards that wait for these held recipients."""
+    return [row[0] for row in await work.db.rows(WAITING, work.tenant.id, recipient_ids)]
+
+
+async def erase(work: Work, recipient_ids: Sequence[UUID]) -> None:
+    """Forget messages, e-mail addresses and first answers of every reward of these held recipients."""
+    await work.db.run(ERASE, work.tenant.id, recipient_ids)
