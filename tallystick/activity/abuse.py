@@ -30,6 +30,7 @@ with concerned as (
     select a.customer_id, a.merchant_id, min(a.id::text)::uuid as purchase_id
     from activities as a
     where a.tenant_id = $1 and a.id = any($2::uuid[]) and a.customer_id is not null
+        and a.type in ('Purchase', 'Visit', 'Order')
     group by a.customer_id, a.merchant_id
 ),
 often as materialized (
@@ -41,17 +42,17 @@ often as materialized (
         from (
             select held.id, held.merchant_id
             from activities as held
-            where held.tenant_id = $1 and held.customer_id = c.customer_id
+            where held.tenant_id = $1 and held.customer_id = c.customer_id and held.type in ('Purchase', 'Visit', 'Order')
                 and (held.returned_amount > 0 or held.returned_units > 0 or held.voided)
             offset 0  -- a fence: found by customer, whatever the statistics of a young table say
         ) as p
         cross join lateral (
-            select held.attribution, held.occurred_at
+            select held.attribution, held.occurred_at, held.voided
             from activities as held
             where held.tenant_id = $1 and held.linked_id = p.id
             offset 0  -- a fence, as above
         ) as b
-        where p.merchant_id = c.merchant_id and b.attribution <> 'rejected'
+        where p.merchant_id = c.merchant_id and b.attribution <> 'rejected' and not b.voided
             and b.occurred_at > $3::timestamptz - make_interval(days => t.return_window_days)
     ) as r
     where r.returns >= t.return_count_signal and not exists (

@@ -42,6 +42,7 @@ async def carry_out(work: Work, commands: Sequence[RecordActivity], *, all_moved
         return Accepted(landing, (), Settled())
     requests = {each.id: each.command.asked.request_id for each in landing.landed}
     requests |= {each.linked_id: each.command.asked.request_id for each in landing.landed if each.linked_id is not None}
+    requests |= {activity_id: requests[refund_id] for activity_id, refund_id in landing.restored.items()}
     moved, settled = await advance(work, commands[0].asked, landing.moves, requests, all_moved=all_moved)
     await abuse.signal(work, landing)
     return Accepted(landing, moved, settled)
@@ -62,4 +63,4 @@ async def advance(
     moved = await thresholds.advance(work, moves, all_moved=all_moved) if moves else []
     if not moved:
         return moved, Settled()
-    return moved, await awarding.settle(work, moved, asked, requests, tell_progress=all_moved)
+    return moved, await awarding.settle(work, moved, asked, requests, moves, tell_progress=all_moved)

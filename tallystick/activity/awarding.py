@@ -15,13 +15,13 @@ from uuid import UUID
 import tallystick.activity.outcome_store as store
 from tallystick import thresholds
 from tallystick.activity import giving
-from tallystick.activity.budgets import Line, Spent, lines
 from tallystick.activity.giving import Award, Withdrawal
 from tallystick.activity.outcome_store import Outcome
 from tallystick.base import ids
 from tallystick.base.work import Asked, Caller, Work
 from tallystick.thresholds import Place
-from tallystick.thresholds.model import Moved, Threshold, Version
+from tallystick.thresholds.budgets import Bound, Line, Spent, lines
+from tallystick.thresholds.model import Move, Moved, Threshold, Version
 
 STEPS_MAX: Final = 100
 """How many steps one move settles for one customer; the rest follows with the next."""
@@ -72,22 +72,33 @@ class Ground:
 
 
 async def settle(
-    work: Work, moved: Sequence[Moved], asked: Asked, requests: Mapping[UUID, UUID], *, tell_progress: bool = True
+    work: Work,
+    moved: Sequence[Moved],
+    asked: Asked,
+    requests: Mapping[UUID, UUID],
+    moves: Sequence[Move] = (),
+    *,
+    tell_progress: bool = True,
 ) -> Settled:
     """Give what the moved progress deserves since now, take back what it deserves no more, and tell of both.
 
-    The rows of progress are locked. `requests` are by activity, where it was another than `asked`. `tell_progress`: also of
-    progress that reached nothing.
+    The rows of progress are locked. `requests` are by activity, where it was another than `asked`. `moves` are what moved it, in
+    the order of their arrival, which is the order of giving. `tell_progress`: also of progress that reached nothing.
     """
     crossed = [each for each in moved if each.crossed]
     ground = await _ground(work, crossed, moved if tell_progress else crossed)
     ground.requests = {_place(each): requests.get(each.activity_id, asked.request_id) for each in moved}
     taken = [each for move in crossed for each in _undeserved(move, ground)]
-    fresh = [each for move in crossed for each in _deserved(work, move, ground)]
+    fresh = sorted((each for move in crossed for each in _deserved(work, move, ground)), key=_turn)
+    queue = Queue(work, ground, moves, {_place(each): each.before for each in crossed})
+    if here := _by_location(ground, fresh):
+        fresh = await queue.ordered(fresh, here)
     ground.spent = Spent(await store.lock_spent(work, _bounds(ground, [*taken, *fresh])))
     if taken and fresh:
         await giving.lock_people(work, {each.customer_id for each in (*taken, *fresh)})
     returned = await _take_back(work, ground, taken)
+    if rivals := _rivals(ground, fresh):
+        fresh = await queue.ordered(fresh, rivals)
     given = await give(work, ground, fresh)
     await store.change(work, returned)
     await store.insert(work, given)
@@ -104,39 +115,45 @@ async def settle(
 async def give(work: Work, ground: Ground, wanted: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes as they came to be: given in whole or part, capped, or refused and to be tried again.
 
-    As if one came after the other. What caps and budgets leave only a part of comes last, since a refusal may leave more; what they
-    leave nothing of is capped when no refusal can leave more any longer.
+    As if one came after the other, in this order. What nobody before can change is given at once: what bounds leave the whole of
+    whatever those before get, and what none of those before is bounded by. The others wait, since a refusal may leave them more.
     """
     done: dict[UUID, Outcome] = {}
     waiting = list(wanted)
     while waiting:
-        found = _within_bounds(ground, waiting)
-        whole = [each for each in waiting if found[each.id].amount == each.desired_amount]
-        some = [each for each in waiting if 0 < found[each.id].amount < each.desired_amount]
-        now = [found[each.id] for each in whole or some]
-        if whole:
-            for each in some:
-                _give_back(ground, found[each.id])
-        if not now:
-            done |= {each.id: _capped(each) for each in waiting}
-            break
-        if done:
+        now, capped = _sure(ground, waiting)
+        done |= {each.id: _capped(each) for each in capped}
+        if now and done.keys() - {each.id for each in capped}:
             await giving.write_now(work)
         done |= await _give(work, ground, now)
         waiting = [each for each in waiting if each.id not in done]
     return [done[outcome.id] for outcome in wanted]
 
 
-def _within_bounds(ground: Ground, wanted: Sequence[Outcome]) -> dict[UUID, Outcome]:
-    """Each outcome with what caps and budgets leave of it, which is taken from them; with 0 where that is nothing."""
-    found = {}
-    for outcome in wanted:
+def _sure(ground: Ground, waiting: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """Of those that wait in this order, what is given now with its amount, which is taken from its bounds, and what gets nothing.
+
+    The first is always among them.
+    """
+    now, capped, later = [], [], []
+    unsure: set[Bound] = set()
+    for outcome in waiting:
         bounds = ground.bounds(outcome)
+        names = {line.bound for line in bounds}
         amount = ground.spent.left(bounds, outcome.desired_amount)
-        if amount:
-            ground.spent.take(bounds, amount)
-        found[outcome.id] = replace(outcome, amount=amount)
-    return found
+        if amount < outcome.desired_amount and not names.isdisjoint(unsure):
+            amount = outcome.desired_amount  # the most that it may come to
+            later.append(outcome)
+        elif amount:
+            now.append(replace(outcome, amount=amount))
+        else:
+            capped.append(outcome)
+            continue
+        ground.spent.take(bounds, amount)
+        unsure |= names
+    for outcome in later:
+        ground.spent.give_back(ground.bounds(outcome), outcome.desired_amount, whole=True)
+    return now, capped
 
 
 def _give_back(ground: Ground, outcome: Outcome) -> None:
@@ -241,7 +258,60 @@ def _deserved(work: Work, moved: Moved, ground: Ground) -> Iterator[Outcome]:
         )
 
 
-def _bounds(ground: Ground, outcomes: Sequence[Outcome]) -> list[store.Bound]:
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The order in which steps were reached, asked for only where it matters."""
+
+    work: Work
+    ground: Ground
+    moves: Sequence[Move]
+    before: Mapping[Place, int]
+
+    async def ordered(self, fresh: Sequence[Outcome], rivals: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes in the order of arrival of what reached them, with where that was; others than `rivals` behind."""
+        if len(self.moves) < 2:
+            return list(fresh)
+        needs: dict[Place, list[int]] = {}
+        for each in rivals:
+            needs.setdefault(each.place, []).append(each.needs)
+        found = await thresholds.reached(self.work, self.moves, needs, self.before, self.ground.live)
+        wanted = {each.id for each in rivals}
+        turns, behind = [], []
+        for each in fresh:
+            by = found.get((each.place, each.needs))
+            if each.id not in wanted:
+                behind.append(each)
+            elif by is None:  # it was reached before, and is due since now
+                turns.append((-1, each))
+            else:
+                turns.append((by.nth, replace(each, activity_id=by.activity_id, location_id=by.location_id)))
+        return [each for _, each in sorted(turns, key=lambda turn: (turn[0], _turn(turn[1])))] + behind
+
+
+def _turn(outcome: Outcome) -> tuple[UUID, UUID, datetime, int]:
+    """Whose turn it is among what one activity reached: the older rule's, and the nearer step's."""
+    return outcome.threshold_id, outcome.customer_id, outcome.window_start, outcome.needs
+
+
+def _by_location(ground: Ground, fresh: Sequence[Outcome]) -> list[Outcome]:
+    """What is bounded by where it was reached."""
+    scopes = {key: {budget.scope for budget in version.budgets} for key, version in ground.versions.items()}
+    return [each for each in fresh if "location" in scopes[each.threshold_id, each.number]]
+
+
+def _rivals(ground: Ground, fresh: Sequence[Outcome]) -> list[Outcome]:
+    """What cannot all be given whole, so that it matters who came first. Of what nothing is left of, it does not."""
+    trial, rivals, enough = Spent(dict(ground.spent.of)), [], True
+    for each in fresh:
+        bounds = ground.bounds(each)
+        if ground.spent.left(bounds, each.desired_amount):
+            rivals.append(each)
+            enough = enough and trial.left(bounds, each.desired_amount) == each.desired_amount
+            trial.take(bounds, each.desired_amount)
+    return [] if enough else rivals
+
+
+def _bounds(ground: Ground, outcomes: Sequence[Outcome]) -> list[Bound]:
     return [line.bound for outcome in outcomes for line in ground.bounds(outcome)]
 
 

@@ -16,13 +16,13 @@ import tallystick.activity.joining_store as store
 import tallystick.activity.outcome_store as outcome_store
 from tallystick import thresholds
 from tallystick.activity import awarding
-from tallystick.activity.budgets import Spent, lines
-from tallystick.activity.outcome_store import Bound, Outcome
+from tallystick.activity.outcome_store import Outcome
 from tallystick.activity.releasing import of_the_house
 from tallystick.base import ids
 from tallystick.base.work import Work
 from tallystick.customers import lookup
 from tallystick.thresholds import Place, joining
+from tallystick.thresholds.budgets import Bound, Spent, lines
 from tallystick.thresholds.joining import Joined
 from tallystick.thresholds.model import Moved, Version
 
@@ -191,9 +191,9 @@ async def _count(work: Work, outcomes: Sequence[Outcome], into_id: UUID) -> None
     for each in outcomes:
         version = versions[each.threshold_id, each.number]
         for line in lines(version, each.customer_id, each.location_id, each.created_at):
-            threshold_id, scope, _, start = line.bound
+            threshold_id, scope, _, span, start = line.bound
             if scope == "customer":
-                pairs.append((each, line.bound, (threshold_id, scope, into_id, start)))
+                pairs.append((each, line.bound, (threshold_id, scope, into_id, span, start)))
     spent = Spent(await outcome_store.lock_spent(work, [bound for _, *both in pairs for bound in both]))
     for each, was, now in dict.fromkeys(pairs):
         amount = each.amount - each.returned_amount

@@ -11,7 +11,6 @@ from tallystick.activity import linking, resource, rows
 from tallystick.activity.checking import refuse
 from tallystick.activity.looking import Facts, Purchase, look
 from tallystick.activity.model import (
-    ADDING,
     QUOTA,
     SURE_AFTER,
     Attribution,
@@ -37,6 +36,8 @@ class Landing:
     outcomes: list[Recorded | Refusal]
     moves: list[Move]
     landed: list[Landed]
+    restored: dict[UUID, UUID]
+    """What a refund took back that was voided now, and that refund."""
 
 
 @dataclass(slots=True)
@@ -66,11 +67,12 @@ async def land(work: Work, commands: Sequence[RecordActivity]) -> Landing:
     quotas.count(work, facts.quotas)
     await _take_waits(work, plan)
     _link(plan)
+    restored = await linking.restore(work, plan.touched, plan.links, plan.by_name.values(), facts.purchases)
     await _write(work, plan)
     await _drop_names(work, plan)
     _tell(work, plan)
     moves = linking.moves([*((landed, linking.ABSENT) for landed in plan.by_name.values()), *plan.touched.values()])
-    return Landing(await _answered(work, plan, outcomes), moves, list(plan.by_name.values()))
+    return Landing(await _answered(work, plan, outcomes), moves, list(plan.by_name.values()), restored)
 
 
 def _holder(facts: Facts, number: int) -> UUID | None:
@@ -166,10 +168,8 @@ async def _take_waits(work: Work, plan: _Plan) -> None:
 
 def _link(plan: _Plan) -> None:
     """Let refunds and voids take back what is there, or wait for it."""
-    for landed in plan.by_name.values():
+    for landed in linking.voids_first(plan.by_name.values()):
         linked = landed.command.linked_source_id
-        if landed.type in ADDING:
-            continue
         if linked is None:
             plan.effects[landed.id] = "nothing"
             continue

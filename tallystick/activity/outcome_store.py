@@ -8,10 +8,10 @@ from uuid import UUID
 
 from tallystick.base.db import Step
 from tallystick.base.work import Work
+from tallystick.thresholds.budgets import Bound
 from tallystick.thresholds.model import RewardType
 
 Status = Literal["given", "kept", "returned", "capped", "refused"]
-Scope = Literal["rule", "customer", "merchant", "location"]
 
 COLUMNS: Final = """o.id, o.threshold_id, o.customer_id, o.window_start, o.cycle, o.step, o.generation, o.number, o.merchant_id,
     o.needs, o.status, o.reward_type, o.reward_id, o.gift_card_id, o.amount, o.desired_amount, o.returned_amount, o.currency,
@@ -95,34 +95,33 @@ where earliest.due_at <= $1::timestamptz + t.clock_offset
 """
 
 OPEN_SPENT: Final = """
-insert into threshold_spent as s (tenant_id, threshold_id, scope, scope_id, period_start, count, amount)
-select $1, w.threshold_id, w.scope, w.scope_id, w.period_start, 0, 0
-from unnest($2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[]) as w (threshold_id, scope, scope_id, period_start)
-order by w.threshold_id, w.scope, w.scope_id, w.period_start
+insert into threshold_spent as s (tenant_id, threshold_id, scope, scope_id, period, period_start, count, amount)
+select $1, w.threshold_id, w.scope, w.scope_id, w.period, w.period_start, 0, 0
+from unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[]) as w (
+    threshold_id, scope, scope_id, period, period_start
+)
+order by w.threshold_id, w.scope, w.scope_id, w.period, w.period_start
 on conflict on constraint threshold_spent_pkey do nothing
 """
 
 LOCK_SPENT: Final = """
-select s.threshold_id, s.scope, s.scope_id, s.period_start, s.count, s.amount
+select s.threshold_id, s.scope, s.scope_id, s.period, s.period_start, s.count, s.amount
 from threshold_spent as s
 where s.tenant_id = $1 and s.threshold_id = any($2::uuid[]) and s.scope_id = any($3::uuid[])
     and s.period_start = any($4::timestamptz[])
-order by s.threshold_id, s.scope, s.scope_id, s.period_start
+order by s.threshold_id, s.scope, s.scope_id, s.period, s.period_start
 for update
 """
 
 SPEND: Final = """
 update threshold_spent as s
 set count = w.count, amount = w.amount
-from unnest($2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[], $6::bigint[], $7::bigint[]) as w (
-    threshold_id, scope, scope_id, period_start, count, amount
+from unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::timestamptz[], $7::bigint[], $8::bigint[]) as w (
+    threshold_id, scope, scope_id, period, period_start, count, amount
 )
 where s.tenant_id = $1 and s.threshold_id = w.threshold_id and s.threshold_id = any($2) and s.scope = w.scope
-    and s.scope_id = w.scope_id and s.period_start = w.period_start
+    and s.scope_id = w.scope_id and s.period = w.period and s.period_start = w.period_start
 """
-
-Bound = tuple[UUID, Scope, UUID, datetime]
-"""What is counted: a threshold (or nobody's, where several share it), whose it is, and the beginning of the period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +254,15 @@ async def lock_spent(work: Work, bounds: Sequence[Bound]) -> dict[Bound, tuple[i
     if not bounds:
         return {}
     wanted = sorted(set(bounds))
-    await work.db.run(OPEN_SPENT, work.tenant.id, *([each[n] for each in wanted] for n in range(4)))
+    await work.db.run(OPEN_SPENT, work.tenant.id, *([each[n] for each in wanted] for n in range(5)))
     rows = await work.db.rows(
         LOCK_SPENT,
         work.tenant.id,
         list({each[0] for each in wanted}),
         list({each[2] for each in wanted}),
-        list({each[3] for each in wanted}),
+        list({each[4] for each in wanted}),
     )
-    return {(row[0], row[1], row[2], row[3]): (row[4], row[5]) for row in rows}
+    return {(row[0], row[1], row[2], row[3], row[4]): (row[5], row[6]) for row in rows}
 
 
 async def spend(work: Work, spent: Mapping[Bound, tuple[int, int]]) -> None:
@@ -273,7 +272,7 @@ async def spend(work: Work, spent: Mapping[Bound, tuple[int, int]]) -> None:
         await work.db.run(
             SPEND,
             work.tenant.id,
-            *([each[n] for each in bounds] for n in range(4)),
+            *([each[n] for each in bounds] for n in range(5)),
             [spent[each][0] for each in bounds],
             [spent[each][1] for each in bounds],
         )

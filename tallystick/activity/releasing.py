@@ -1,6 +1,6 @@
 """What waits to be reconciled: released, so that it counts, or rejected, so that it never was."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -11,7 +11,7 @@ from tallystick import events
 from tallystick.activity import linking, resource
 from tallystick.activity.accepting import advance
 from tallystick.activity.looking import Purchase
-from tallystick.activity.model import ADDING, Attribution
+from tallystick.activity.model import Attribution
 from tallystick.base.db import Row
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import NOBODY, Asked, Caller, Runtime, Tenant, Work
@@ -74,23 +74,28 @@ async def _decide(
 ) -> None:
     """Under the locks of all of them and of what they take back. A refund that is rejected takes nothing back any more."""
     wanted = {activity_id for activity_id, _ in found}
-    locked = await store.lock(work, list(wanted.union(linked for _, linked in found if linked is not None)))
-    # What a refund waited for may have come since it was found.
-    late = {row["linked_id"] for _, row in locked.values() if row["linked_id"] is not None}.difference(locked)
-    if late:
-        locked |= await store.lock(work, list(late))
+    locked = await _lock(work, wanted.union(linked for _, linked in found if linked is not None))
     before = {activity_id: linking.standing(each) for activity_id, (each, _) in locked.items()}
+    took = {activity_id for activity_id, (each, _) in locked.items() if linking.takes(each)}
     decided = [locked[activity_id] for activity_id in sorted(wanted) if locked[activity_id][0].attribution == "pending"]
     for each, _ in decided:
         each.attribution = attribution
     await store.attribute(work, [each.id for each, _ in decided], attribution)
     if attribution == "rejected":
-        backs = [
-            (row, locked[row["linked_id"]][0]) for each, row in decided if each.type not in ADDING and row["linked_id"]
-        ]
-        await _undo(work, backs)
+        await _undo(work, locked, took, [row["linked_id"] for each, row in decided if each.type == "Void"])
         await _tell_rejected(work, [each.id for each, _ in decided])
     await _move(work, asked, [(each, before[each.id]) for each, _ in locked.values()])
+
+
+async def _lock(work: Work, activity_ids: Collection[UUID]) -> dict[UUID, tuple[Purchase, Row]]:
+    """These and what they take back, which may have come since they were found; and behind a void what its refund takes back."""
+    locked: dict[UUID, tuple[Purchase, Row]] = {}
+    asked: set[UUID] = set()
+    while fresh := set(activity_ids) - asked:
+        asked |= fresh
+        locked |= await store.lock(work, list(fresh))
+        activity_ids = [row["linked_id"] for _, row in locked.values() if row["linked_id"] is not None]
+    return locked
 
 
 async def _tell_rejected(work: Work, activity_ids: Sequence[UUID]) -> None:
@@ -100,18 +105,22 @@ async def _tell_rejected(work: Work, activity_ids: Sequence[UUID]) -> None:
         events.record(work, resource.event("transaction.rejected", sequence, activity))
 
 
-async def _undo(work: Work, backs: Sequence[tuple[Row, Purchase]]) -> None:
-    if not backs:
-        return
-    for row, target in backs:
-        if row["type"] == "Refund":
-            target.returned_amount -= row["amount"]
-            target.returned_units -= row["units"]
-    changed = {target.id: target for _, target in backs}
-    voided = await store.standing_voids(work, list(changed))
-    for target in changed.values():
-        target.voided = target.id in voided
-    await store.write_returns(work, list(changed.values()))
+async def _undo(
+    work: Work, locked: Mapping[UUID, tuple[Purchase, Row]], took: Collection[UUID], voids_of: Collection[UUID | None]
+) -> None:
+    """Void by what voids are left, of what lost one; and let refunds take back what they do now, where they did otherwise."""
+    changed = {each.id: each for activity_id, (each, _) in locked.items() if activity_id in voids_of}
+    standing = await store.standing_voids(work, list(changed))
+    for activity_id, each in changed.items():
+        each.voided = activity_id in standing
+    for activity_id, (refund, row) in locked.items():
+        sign = linking.takes(refund) - (activity_id in took)
+        if sign and row["linked_id"] in locked:
+            target = changed[row["linked_id"]] = locked[row["linked_id"]][0]
+            target.returned_amount += sign * row["amount"]
+            target.returned_units += sign * row["units"]
+    if changed:
+        await store.write_returns(work, list(changed.values()))
 
 
 async def _move(work: Work, asked: Asked, before: Sequence[tuple[Purchase, Standing]]) -> None:

@@ -8,10 +8,10 @@ from typing import Final
 import tallystick.activity.outcome_store as store
 from tallystick import thresholds
 from tallystick.activity.awarding import Ground, give
-from tallystick.activity.budgets import Spent
 from tallystick.activity.outcome_store import Outcome
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Runtime, Tenant, Work
+from tallystick.thresholds.budgets import Spent
 
 AT_ONCE: Final = 100
 

@@ -48,9 +48,10 @@ left join (
     from activities as b
     join activities as t on t.tenant_id = b.tenant_id and t.id = b.linked_id
     where b.type in ('Refund', 'Void') and b.attribution <> 'rejected' and (b.type = 'Void' or b.currency = t.currency)
+        and not b.voided
     group by b.tenant_id, b.linked_id, b.merchant_id
 ) as r on r.tenant_id = a.tenant_id and r.linked_id = a.id and r.merchant_id = a.merchant_id
-where a.type in ('Purchase', 'Visit', 'Order') and a.tenant_id not in ({AUDITOR_DETACHED})
+where a.type <> 'Void' and a.tenant_id not in ({AUDITOR_DETACHED})
     and (a.returned_amount <> coalesce(r.amount, 0) or a.returned_units <> coalesce(r.units, 0)
         or a.voided <> coalesce(r.voided, false))
 """
@@ -278,11 +279,11 @@ select coalesce(s.tenant_id, g.tenant_id), coalesce(s.threshold_id, g.threshold_
         coalesce(s.scope_id, g.scope_id), coalesce(s.amount, 0), coalesce(s.count, 0), coalesce(g.amount, 0), coalesce(g.count, 0))
 from threshold_spent as s
 full join (
-    select one.tenant_id, one.threshold_id, one.scope, one.scope_id, one.period_start, sum(one.amount) as amount,
+    select one.tenant_id, one.threshold_id, one.scope, one.scope_id, one.period, one.period_start, sum(one.amount) as amount,
         count(*) filter (where one.stands) as count
     from (
         select distinct o.tenant_id, o.id, o.amount - o.returned_amount as amount, o.status in ('given', 'kept') as stands,
-            b.threshold_id, b.scope, b.scope_id, case
+            b.threshold_id, b.scope, b.scope_id, coalesce(b.period, 'ever') as period, case
                 when b.period is null then 'epoch'::timestamptz
                 when (p.begins - interval '1 hour') at time zone v.time_zone = p.begins at time zone v.time_zone
                     then p.begins - interval '1 hour'
@@ -307,10 +308,10 @@ full join (
         cross join lateral (select date_trunc(coalesce(b.period, 'day'), o.created_at, v.time_zone) as begins) as p
         where o.amount > 0
     ) as one
-    group by one.tenant_id, one.threshold_id, one.scope, one.scope_id, one.period_start
+    group by one.tenant_id, one.threshold_id, one.scope, one.scope_id, one.period, one.period_start
 ) as g
     on g.tenant_id = s.tenant_id and g.threshold_id = s.threshold_id and g.scope = s.scope and g.scope_id = s.scope_id
-    and g.period_start = s.period_start
+    and g.period = s.period and g.period_start = s.period_start
 where (coalesce(s.count, 0), coalesce(s.amount, 0)) is distinct from (coalesce(g.count, 0), coalesce(g.amount, 0))
 """
 

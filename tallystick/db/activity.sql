@@ -116,7 +116,8 @@ begin
     select json_agg(row_to_json(locked)) into waited
     from unnest(ended) as one (id)
     cross join lateral (
-        select a.id, a.type, a.merchant_id, a.currency, a.attribution, a.amount, a.units, a.source, a.linked_source_id
+        select a.id, a.type, a.merchant_id, a.currency, a.attribution, a.amount, a.units, a.source, a.linked_source_id,
+            a.voided
         from activities as a
         where a.tenant_id = _tenant_id and a.id = one.id
         for update

@@ -83,16 +83,16 @@ as $$
         and (h.a).type in ('Purchase', 'Visit', 'Order')
 $$;
 
--- What a version would have given, had it been in force through all of a stretch of time: by day (of the version's time zone; in a
--- window that rolls, of the place) and step, how many rewards, and what they come to in minor units within the caps of one customer. One
--- row without a day says how many customers did something that counts, and how many were rewarded. `_customer_count`,
--- `_customer_amount` and `_customer_day_count` bound one customer; null: no bound. `_amounts` is what each step gives; `_cycles`
--- bounds how many cycles of one activity are looked at one by one where there is a bound. Activities made before `_since` are not
--- looked at: an id begins with the instant at which it was made.
-create or replace function threshold_rehearse(
-    _tenant_id uuid, _threshold_id uuid, _number integer, _from timestamptz, _until timestamptz, _since uuid, _amounts bigint[],
-    _customer_count bigint, _customer_amount bigint, _customer_day_count bigint, _cycles bigint
-) returns table (day date, step integer, rewards numeric, bounded numeric, customers bigint, rewarded bigint)
+-- Each time that steps of a version would have been reached, had it been in force through all of a stretch of time: when, by what
+-- activity and where, by day (of the version's time zone; in a window that rolls, of the place), how many of the step's rewards that is,
+-- and how many there were before. One row without a customer says how many customers did something that counts. Activities made before
+-- `_since` are not looked at: an id begins with the instant at which it was made.
+create or replace function threshold_crossings(
+    _tenant_id uuid, _threshold_id uuid, _number integer, _from timestamptz, _until timestamptz, _since uuid
+) returns table (
+    customer_id uuid, window_start timestamptz, day date, at timestamptz, tie uuid, location_id uuid, step integer, already numeric,
+    rewards numeric, customers bigint
+)
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -100,7 +100,6 @@ declare
     v threshold_versions;
     lap bigint;
     repeats boolean;
-    bounds boolean := _customer_count is not null or _customer_amount is not null or _customer_day_count is not null;
 begin
     -- A value, not a row to be joined: what the version does not filter by costs nothing then.
     v := (
@@ -111,7 +110,7 @@ begin
     repeats := v.repeat = 'repeating';
     return query
     with worth as (
-        select a.customer_id, a.occurred_at, a.id,
+        select a.customer_id, a.occurred_at, a.id, a.location_id,
             threshold_window(v.window_kind, v.window_period, v.time_zone, a.occurred_at) as window_start,
             case
                 when v.metric = 'distinctLocations' then a.location_id::text
@@ -128,65 +127,97 @@ begin
             and threshold_matches(v, a, l.time_zone, l.groups)
     ),
     counted as materialized (
-        select w.customer_id, w.occurred_at, w.id, w.window_start, w.mark, w.counted from worth as w where w.counted > 0
+        select w.customer_id, w.occurred_at, w.id, w.location_id, w.window_start, w.mark, w.counted from worth as w where w.counted > 0
     ),
     -- Of different days or places the first of each is what counts.
     firsts as (
-        select c.customer_id, c.window_start, min(c.occurred_at) as occurred_at, min(c.mark) as mark
+        select distinct on (c.customer_id, c.window_start, c.mark)
+            c.customer_id, c.window_start, c.mark, c.occurred_at, c.id, c.location_id
         from counted as c
         where v.window_kind <> 'rolling' and v.metric in ('distinctDays', 'distinctLocations')
-        group by c.customer_id, c.window_start, c.mark
+        order by c.customer_id, c.window_start, c.mark, c.occurred_at, c.id
     ),
-    -- What the days that roll held at the end of each, and the most that any of them held until then.
+    -- What the days that roll held behind each activity, and the most that any of them held until then.
+    rolled as (
+        select c.customer_id, c.mark::date as day, c.occurred_at, c.id, c.location_id,
+            case v.metric
+                when 'distinctDays'
+                    then (row_number() over (partition by c.customer_id, c.mark order by c.occurred_at, c.id) = 1)::integer
+                else c.counted
+            end as counted
+        from counted as c
+        where v.window_kind = 'rolling'
+    ),
     held as (
-        select d.customer_id, d.day, sum(d.counted) over (
-            partition by d.customer_id order by d.day
-            range between make_interval(days => coalesce(v.window_days, 1) - 1) preceding and current row
-        ) as held
-        from (
-            select c.customer_id, c.mark::date as day,
-                case v.metric when 'distinctDays' then 1 else sum(c.counted) end as counted
-            from counted as c
-            where v.window_kind = 'rolling'
-            group by c.customer_id, c.mark
-        ) as d
+        select d.customer_id, d.day, d.occurred_at, d.id, d.location_id,
+            sum(d.counted) over (
+                partition by d.customer_id order by d.day
+                range between make_interval(days => coalesce(v.window_days, 1) - 1) preceding and current row
+            ) - coalesce(sum(d.counted) over (
+                partition by d.customer_id, d.day order by d.occurred_at, d.id rows between 1 following and unbounded following
+            ), 0) as held
+        from rolled as d
     ),
     running as (
         select c.customer_id, c.window_start, (c.occurred_at at time zone v.time_zone)::date as day, c.occurred_at as at, c.id as tie,
-            sum(c.counted) over until_it as total, c.counted::numeric as moved
+            c.location_id, sum(c.counted) over until_it as total, c.counted::numeric as moved
         from counted as c
         where v.window_kind <> 'rolling' and v.metric not in ('distinctDays', 'distinctLocations')
         window until_it as (partition by c.customer_id, c.window_start order by c.occurred_at, c.id rows unbounded preceding)
         union all
-        select f.customer_id, f.window_start, (f.occurred_at at time zone v.time_zone)::date, f.occurred_at, null::uuid,
+        select f.customer_id, f.window_start, (f.occurred_at at time zone v.time_zone)::date, f.occurred_at, f.id, f.location_id,
             row_number() over (partition by f.customer_id, f.window_start order by f.occurred_at, f.mark)::numeric, 1
         from firsts as f
         union all
-        select h.customer_id, 'epoch'::timestamptz, h.day, h.day::timestamptz, null::uuid,
+        select h.customer_id, 'epoch'::timestamptz, h.day, h.occurred_at, h.id, h.location_id,
             max(h.held) over best, max(h.held) over best - coalesce(max(h.held) over earlier, 0)
         from held as h
-        window best as (partition by h.customer_id order by h.day),
-            earlier as (partition by h.customer_id order by h.day rows between unbounded preceding and 1 preceding)
-    ),
-    -- How many of a step's rewards each crossing is, and the cycle of the first.
-    crossed as materialized (
-        select r.customer_id, r.window_start, r.day, r.at, r.tie, t.step, n.already, n.reached - n.already as rewards
-        from running as r
-        cross join lateral unnest(v.targets) with ordinality as t (target, step)
-        cross join lateral (
-            select
-                case
-                    when r.total < t.target then 0
-                    when repeats then div(r.total - t.target, lap) + 1
-                    else 1
-                end as reached,
-                case
-                    when r.total - r.moved < t.target then 0
-                    when repeats then div(r.total - r.moved - t.target, lap) + 1
-                    else 1
-                end as already
-        ) as n
-        where r.moved > 0 and n.reached > n.already
+        window best as (partition by h.customer_id order by h.day, h.occurred_at, h.id rows unbounded preceding),
+            earlier as (
+                partition by h.customer_id order by h.day, h.occurred_at, h.id rows between unbounded preceding and 1 preceding
+            )
+    )
+    select r.customer_id, r.window_start, r.day, r.at, r.tie, r.location_id, t.step::integer, n.already, n.reached - n.already,
+        null::bigint
+    from running as r
+    cross join lateral unnest(v.targets) with ordinality as t (target, step)
+    cross join lateral (
+        select
+            case
+                when r.total < t.target then 0
+                when repeats then div(r.total - t.target, lap) + 1
+                else 1
+            end as reached,
+            case
+                when r.total - r.moved < t.target then 0
+                when repeats then div(r.total - r.moved - t.target, lap) + 1
+                else 1
+            end as already
+    ) as n
+    where r.moved > 0 and n.reached > n.already
+    union all
+    select null, null, null, null, null, null, null, null, null, (select count(distinct c.customer_id) from counted as c);
+end
+$$;
+
+-- What a version would have given, had it been in force through all of a stretch of time: by day and step, how many rewards, and what
+-- they come to in minor units within the caps of one customer. One row without a day says how many customers did something that counts,
+-- and how many were rewarded. `_customer_count`, `_customer_amount` and `_customer_day_count` bound one customer; null: no bound.
+-- `_amounts` is what each step gives; `_cycles` bounds how many cycles of one activity are looked at one by one where there is a bound.
+create or replace function threshold_rehearse(
+    _tenant_id uuid, _threshold_id uuid, _number integer, _from timestamptz, _until timestamptz, _since uuid, _amounts bigint[],
+    _customer_count bigint, _customer_amount bigint, _customer_day_count bigint, _cycles bigint
+) returns table (day date, step integer, rewards numeric, bounded numeric, customers bigint, rewarded bigint)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    bounds boolean := _customer_count is not null or _customer_amount is not null or _customer_day_count is not null;
+begin
+    return query
+    with crossed as materialized (
+        select c.customer_id, c.window_start, c.day, c.at, c.tie, c.step, c.already, c.rewards, c.customers
+        from threshold_crossings(_tenant_id, _threshold_id, _number, _from, _until, _since) as c
     ),
     -- One by one, in the order in which they were reached; only where a customer's caps ask for it.
     singles as (
@@ -197,7 +228,7 @@ begin
             ) as of_day
         from crossed as c
         cross join lateral generate_series(1, least(c.rewards, _cycles)::bigint) as one (nth)
-        where bounds
+        where bounds and c.customer_id is not null
     ),
     ranked as (
         select s.customer_id, s.day, s.step, s.amount,
@@ -216,14 +247,14 @@ begin
         group by k.day, k.step
     ),
     daily as (
-        select c.day, c.step, sum(c.rewards) as rewards from crossed as c group by c.day, c.step
+        select c.day, c.step, sum(c.rewards) as rewards from crossed as c where c.customer_id is not null group by c.day, c.step
     )
-    select d.day, d.step::integer, d.rewards,
+    select d.day, d.step, d.rewards,
         case when bounds then coalesce(g.bounded, 0) else d.rewards * _amounts[d.step] end, null::bigint, null::bigint
     from daily as d
     left join given as g on g.day = d.day and g.step = d.step
     union all
-    select null, null, null, null, (select count(distinct c.customer_id) from counted as c),
+    select null, null, null, null, (select max(c.customers) from crossed as c),
         (select count(distinct c.customer_id) from crossed as c);
 end
 $$;

@@ -607,6 +607,7 @@ CREATE TABLE public.gift_card_deliveries (
     cancelled_at timestamp with time zone,
     attempts integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    address_index bytea,
     CONSTRAINT gift_card_deliveries_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT gift_card_deliveries_channel_check CHECK ((channel = ANY (ARRAY['email'::text, 'sms'::text]))),
     CONSTRAINT gift_card_deliveries_check CHECK (((sent_at IS NULL) OR (cancelled_at IS NULL)))
@@ -1559,9 +1560,11 @@ CREATE TABLE public.threshold_spent (
     threshold_id uuid NOT NULL,
     scope text NOT NULL,
     scope_id uuid NOT NULL,
+    period text NOT NULL,
     period_start timestamp with time zone NOT NULL,
     count bigint NOT NULL,
     amount bigint NOT NULL,
+    CONSTRAINT threshold_spent_period_check CHECK ((period = ANY (ARRAY['ever'::text, 'day'::text, 'week'::text, 'month'::text, 'quarter'::text, 'year'::text]))),
     CONSTRAINT threshold_spent_scope_check CHECK ((scope = ANY (ARRAY['rule'::text, 'customer'::text, 'merchant'::text, 'location'::text])))
 )
 WITH (fillfactor='70');
@@ -2059,7 +2062,7 @@ ALTER TABLE ONLY public.threshold_progress
     ADD CONSTRAINT threshold_progress_pkey PRIMARY KEY (tenant_id, threshold_id, customer_id, window_start);
 
 ALTER TABLE ONLY public.threshold_spent
-    ADD CONSTRAINT threshold_spent_pkey PRIMARY KEY (tenant_id, threshold_id, scope, scope_id, period_start);
+    ADD CONSTRAINT threshold_spent_pkey PRIMARY KEY (tenant_id, threshold_id, scope, scope_id, period, period_start);
 
 ALTER TABLE ONLY public.threshold_versions
     ADD CONSTRAINT threshold_versions_pkey PRIMARY KEY (tenant_id, threshold_id, number);
@@ -2149,6 +2152,8 @@ CREATE UNIQUE INDEX customers_by_member_code ON public.customers USING btree (te
 
 CREATE INDEX customers_by_recipient ON public.customers USING btree (tenant_id, recipient_id);
 
+CREATE INDEX customers_merged ON public.customers USING btree (tenant_id, merged_into) WHERE (merged_into IS NOT NULL);
+
 CREATE INDEX events_about ON ONLY public.events USING btree (tenant_id, subject_id, sequence);
 
 CREATE INDEX events_recorded ON ONLY public.events USING brin (recorded_at) WITH (pages_per_range='32', autosummarize='on');
@@ -2168,6 +2173,8 @@ CREATE INDEX gift_card_batches_newest ON public.gift_card_batches USING btree (t
 CREATE INDEX gift_card_deliveries_due ON public.gift_card_deliveries USING btree (tenant_id, deliver_at) WHERE ((sent_at IS NULL) AND (cancelled_at IS NULL));
 
 CREATE INDEX gift_card_deliveries_of_card ON public.gift_card_deliveries USING btree (tenant_id, card_id, id);
+
+CREATE INDEX gift_card_deliveries_to ON public.gift_card_deliveries USING btree (tenant_id, address_index) WHERE (content_sealed IS NOT NULL);
 
 CREATE INDEX gift_card_designs_newest ON public.gift_card_designs USING btree (tenant_id, created_at DESC, id DESC);
 
@@ -2212,6 +2219,8 @@ CREATE INDEX lot_deadlines_to_announce ON public.lot_deadlines USING btree (tena
 CREATE INDEX messages_by_time ON public.messages USING btree (tenant_id, created_at DESC, id DESC);
 
 CREATE INDEX messages_due ON public.messages USING btree (channel, due_at) WHERE ((due_at IS NOT NULL) AND (sent_at IS NULL) AND (failed_at IS NULL));
+
+CREATE INDEX messages_of_recipient ON public.messages USING btree (tenant_id, recipient_id) WHERE (content_sealed IS NOT NULL);
 
 CREATE INDEX payment_intents_by_deadline ON public.payment_intents USING btree (tenant_id, expires_at) WHERE ((status = 'authorized'::text) AND (expires_at IS NOT NULL));
 
@@ -2839,6 +2848,10 @@ GRANT SELECT ON TABLE public.activities TO tallystick_auditor;
 
 GRANT UPDATE(customer_id) ON TABLE public.activities TO tallystick_app;
 
+GRANT UPDATE(identity_kind) ON TABLE public.activities TO tallystick_app;
+
+GRANT UPDATE(identity_index) ON TABLE public.activities TO tallystick_app;
+
 GRANT UPDATE(linked_id) ON TABLE public.activities TO tallystick_app;
 
 GRANT UPDATE(attribution) ON TABLE public.activities TO tallystick_app;
@@ -2848,6 +2861,8 @@ GRANT UPDATE(returned_amount) ON TABLE public.activities TO tallystick_app;
 GRANT UPDATE(returned_units) ON TABLE public.activities TO tallystick_app;
 
 GRANT UPDATE(voided) ON TABLE public.activities TO tallystick_app;
+
+GRANT UPDATE(payload_sealed) ON TABLE public.activities TO tallystick_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.access_tokens TO tallystick_app;
 GRANT SELECT ON TABLE public.access_tokens TO tallystick_auditor;

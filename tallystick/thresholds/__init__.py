@@ -7,16 +7,19 @@ Owns `thresholds`, `threshold_versions`, `threshold_intervals`, `threshold_progr
 
 from tallystick.thresholds.actions import by_ids, live, versions
 from tallystick.thresholds.advancing import Place, advance, lock_progress, settled
+from tallystick.thresholds.arriving import Arrival, reached
 from tallystick.thresholds.telling import tell
 from tallystick.thresholds.turning import next_due, run_due, turn_at
 
 __all__ = [
+    "Arrival",
     "Place",
     "advance",
     "by_ids",
     "live",
     "lock_progress",
     "next_due",
+    "reached",
     "run_due",
     "settled",
     "tell",

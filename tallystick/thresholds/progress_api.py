@@ -32,10 +32,18 @@ FILTERS: Final = (
 )
 
 
+AFTER: Final = Parameter("page[after]", "The id behind which to go on; links.next has it.", schema=ID_SCHEMA)
+
+
 async def list_progress(directory: MerchantDirectory, call: Call) -> Reply:
-    """How far users are, last moved first. Who never did anything that counts has no progress."""
+    """How far users are. Who never did anything that counts has no progress.
+
+    Of a user, a phone number or a threshold: last moved first, by offset, with `meta.total`. Else, and behind `page[after]`: in an
+    order that stays, by cursor; follow `links.next` until it is null, also behind a page that holds nothing.
+    """
     faults: list[Refusal] = []
     offset, limit = jsonapi.page(call, faults)
+    after = _id(call, "page[after]", faults)
     user_id, threshold_id = _id(call, "filter[userId]", faults), _id(call, "filter[thresholdId]", faults)
     phone, window = call.query.get("filter[phoneNumber]"), call.query.get("filter[window]")
     e164 = None
@@ -52,19 +60,26 @@ async def list_progress(directory: MerchantDirectory, call: Call) -> Reply:
     caller = call.caller
     partner_id = None if caller.sees_programme else caller.partner_id
     async with call.house.runtime.reading(caller.tenant) as work:
-        page, total = await store.listed(
-            work,
-            partner_id,
-            caller.merchant_ids,
-            await _customers(work, user_id, e164),
-            threshold_id,
-            current=window == "current",
-            status=status,
-            offset=offset,
-            limit=limit,
-        )
+        people = await _customers(work, user_id, e164)
+        wanted = store.Wanted(partner_id, caller.merchant_ids, people, threshold_id, window == "current", status)
+        if after is None and (people is not None or threshold_id is not None):
+            page, total = await store.listed(work, wanted, offset, limit)
+            return Reply(
+                200, jsonapi.listing(await _shown(work, page), total=total, offset=offset, limit=limit, call=call)
+            )
+        page, following = await store.stretch(work, wanted, await _behind(work, after), limit)
         shown = await _shown(work, page)
-    return Reply(200, jsonapi.listing(shown, total=total, offset=offset, limit=limit, call=call))
+    more = None if following is None else jsonapi.link(call, {"page[after]": str(following)})
+    return Reply(200, jsonapi.feed(shown, meta={"limit": limit}, following=more))
+
+
+async def _behind(work: Work, after: UUID | None) -> store.Key:
+    if after is None:
+        return store.FIRST
+    behind = await store.key(work, after)
+    if behind is None:
+        raise InvalidRequest("There is no progress of this id to go on behind.", source=parameter("page[after]"))
+    return behind
 
 
 async def get_progress(call: Call) -> Reply:
@@ -122,7 +137,7 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
     return (
         Route(
             "GET", progress.path, partial(list_progress, directory), read, "List progress",
-            gives=progress, many=True, query=(*FILTERS, *PAGE),
+            gives=progress, many=True, query=(*FILTERS, *PAGE, AFTER),
         ),
         Route("GET", f"{progress.path}/{{id}}", get_progress, read, "Get progress", gives=progress, errors=(NotFound,)),
         Route(

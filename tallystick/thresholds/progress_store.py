@@ -1,7 +1,8 @@
 """Every statement that reads `threshold_progress`, and the one that counts what is told of it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -81,6 +82,31 @@ where p.tenant_id = $1 and ($3::uuid is null or r.partner_id = $3) and ($4::uuid
 COUNT: Final = f"select count(*) {LISTED}"
 LIST: Final = f"select {COLUMNS} {LISTED} order by p.updated_at desc, p.id desc offset $9 limit $10"
 
+# What is not asked for by a user or a threshold may be all there is: it is read in the order of the primary key, and only so much
+# of it for one page, whether or not the filters find any there. Nothing is kept in order of the last move: each would pay for it.
+KEY: Final = "(p.threshold_id, p.customer_id, p.window_start)"
+BEHIND: Final = (
+    "select threshold_id, customer_id, window_start from threshold_progress as p where p.tenant_id = $1 and p.id = $2"
+)
+EDGE: Final = f"""
+select p.threshold_id, p.customer_id, p.window_start, p.id
+from threshold_progress as p
+where p.tenant_id = $1 and ($2::uuid is null or p.threshold_id = $2) and {KEY} > ($3::uuid, $4::uuid, $5::timestamptz)
+order by p.threshold_id, p.customer_id, p.window_start
+offset $6 limit 1
+"""
+STRETCH: Final = f"""
+select {COLUMNS} {LISTED} and {KEY} > ($9::uuid, $10::uuid, $11::timestamptz) and {KEY} <= ($12::uuid, $13::uuid, $14::timestamptz)
+order by p.threshold_id, p.customer_id, p.window_start
+limit $15
+"""
+SCANNED_MAX: Final = 5_000
+"""How many rows are looked at for one page."""
+Key = tuple[UUID, UUID, datetime]
+"""A threshold, a customer and the beginning of a window."""
+FIRST: Final[Key] = (UUID(int=0), UUID(int=0), datetime(1, 1, 2, tzinfo=UTC))
+LAST: Final[Key] = (UUID(int=2**128 - 1), UUID(int=2**128 - 1), datetime(9999, 12, 30, tzinfo=UTC))
+
 # What an activity is worth to the version that was in force when it happened, newest first, with what there was by then.
 COUNTED: Final = """
 select a.id, a.kind, a.type, a.source_id, a.occurred_at, a.location_id, a.attribution, w.counted, i.number,
@@ -118,23 +144,51 @@ async def tell(work: Work, places: Sequence[tuple[UUID, UUID, datetime]], times:
     return [Progress(*row) for row in rows]
 
 
-async def listed(
-    work: Work,
-    partner_id: UUID | None,
-    merchant_ids: Sequence[UUID] | None,
-    customer_ids: Sequence[UUID] | None,
-    threshold_id: UUID | None,
-    *,
-    current: bool,
-    status: str | None,
-    offset: int,
-    limit: int,
-) -> tuple[list[Progress], int]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which progress is listed; None: whatever. `current`: only of windows that are not over."""
+
+    partner_id: UUID | None
+    merchant_ids: Sequence[UUID] | None
+    customer_ids: Sequence[UUID] | None
+    threshold_id: UUID | None
+    current: bool
+    status: str | None
+
+    def parameters(self, work: Work) -> tuple[object, ...]:
+        """The first eight parameters of every statement that lists."""
+        return (
+            work.tenant.id, work.now, self.partner_id, self.merchant_ids, self.customer_ids, self.threshold_id, self.current,
+            self.status,
+        )  # fmt: skip
+
+
+async def listed(work: Work, of: Wanted, offset: int, limit: int) -> tuple[list[Progress], int]:
     """One page of progress, last moved first, and how much there is in all."""
-    wanted = (work.tenant.id, work.now, partner_id, merchant_ids, customer_ids, threshold_id, current, status)
+    wanted = of.parameters(work)
     total: int = await work.db.value(COUNT, *wanted)
     rows = await work.db.rows(LIST, *wanted, offset, limit) if offset < total else []
     return [Progress(*row) for row in rows], total
+
+
+async def key(work: Work, progress_id: UUID) -> Key | None:
+    """Where progress of this id is in the order of keys; None: there is none of it."""
+    row = await work.db.row(BEHIND, work.tenant.id, progress_id)
+    return None if row is None else (row[0], row[1], row[2])
+
+
+async def stretch(work: Work, of: Wanted, behind: Key, limit: int) -> tuple[list[Progress], UUID | None]:
+    """One page of progress in the order of keys, and the id behind which to go on; None: there is no more.
+
+    A page may hold less than `limit`, or nothing, and there be more.
+    """
+    edge = await work.db.row(EDGE, work.tenant.id, of.threshold_id, *behind, SCANNED_MAX - 1)
+    until = LAST if edge is None else (edge[0], edge[1], edge[2])
+    rows = await work.db.rows(STRETCH, *of.parameters(work), *behind, *until, limit + 1)
+    page = [Progress(*row) for row in rows[:limit]]
+    if len(rows) > limit:
+        return page, page[-1].id
+    return page, None if edge is None else edge[3]
 
 
 async def counted(work: Work, progress_id: UUID, offset: int, limit: int) -> tuple[list[Row], int]:

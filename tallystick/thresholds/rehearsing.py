@@ -1,8 +1,7 @@
 """Rehearse a version: what it would have given for what is stored, had it been in force through a stretch of time.
 
 It touches nothing. What was returned since is counted as it stands now, progress begins with the stretch, and when a version
-really was in force does not matter. A customer's caps are kept; budgets, which other rules may share, are only held against what it
-comes to.
+really was in force does not matter. Caps and budgets are kept as if no other rule gave anything of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,10 +14,9 @@ import tallystick.thresholds.rehearsing_store as store
 from tallystick.base import ids
 from tallystick.base.db import Row
 from tallystick.base.work import Work
+from tallystick.thresholds.burning import CYCLES_MAX, Burn, Burnt, burn
 from tallystick.thresholds.model import Budget, Period, Version
 
-CYCLES_MAX: Final = 1_000
-"""How many cycles that one activity completes are held one by one against a customer's caps."""
 AHEAD: Final = timedelta(days=1)
 """How much later than it was kept something may be said to have happened, with room for clocks that differ."""
 NEVER: Final = UUID(int=0)
@@ -44,7 +42,8 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """One budget of the rule, held against what it comes to within the caps, as if nothing else were given of it."""
+    """One budget of the rule, held against what it comes to within the caps, as if nothing else were given of it. A location's is
+    held against what is given there within all budgets."""
 
     budget: Budget
     most: int
@@ -66,18 +65,31 @@ class Rehearsal:
     given: Given
     by_step: Sequence[Given]
     days: Sequence[Day]
+    burn: Burn
 
     @property
     def budgets(self) -> list[BudgetUse]:
-        """How the version's own budgets and its merchant's would have held. What was given where is not known."""
-        return [_use(budget, self.days) for budget in self.version.budgets if budget.scope != "location"]
+        """How the version's budgets would have held."""
+        return [
+            _use_of_places(budget, self.burn) if budget.scope == "location" else _use(budget, self.days)
+            for budget in self.version.budgets
+        ]
+
+    @property
+    def places(self) -> list[tuple[UUID | None, Burnt]]:
+        """What was given at each location, the most first."""
+        found: dict[UUID | None, Burnt] = {}
+        for (_, location_id), burnt in self.burn.by_place.items():
+            found[location_id] = found.get(location_id, Burnt()) + burnt
+        return sorted(found.items(), key=lambda each: (-each[1].given, str(each[0])))
 
 
 async def rehearse(work: Work, version: Version, from_at: datetime, until_at: datetime) -> Rehearsal:
     """What the version would have given for what happened in [from_at, until_at). The work only reads."""
     await store.prepare(work)
-    rows = await store.rehearse(work, version, from_at, until_at, _since(work, from_at), CYCLES_MAX)
-    return _read(version, rows)
+    since = _since(work, from_at)
+    rows = await store.rehearse(work, version, from_at, until_at, since, CYCLES_MAX)
+    return _read(version, rows, await burn(work, version, from_at, until_at, since))
 
 
 def _since(work: Work, from_at: datetime) -> UUID:
@@ -88,7 +100,7 @@ def _since(work: Work, from_at: datetime) -> UUID:
     return UUID(int=min(made_ms, ids.MS_LIMIT - 1) << 80)
 
 
-def _read(version: Version, rows: Sequence[Row]) -> Rehearsal:
+def _read(version: Version, rows: Sequence[Row], burnt: Burn) -> Rehearsal:
     *lines, whole = rows
     amounts = [reward.amount for reward in version.rewards]
     of_step = [Given(0, 0, 0) for _ in amounts]
@@ -100,7 +112,7 @@ def _read(version: Version, rows: Sequence[Row]) -> Rehearsal:
     total = Given(0, 0, 0)
     for given in of_step:
         total = _sum(total, given)
-    return Rehearsal(version, whole[4], whole[5], total, of_step, list(_days(of_day)))
+    return Rehearsal(version, whole[4], whole[5], total, of_step, list(_days(of_day)), burnt)
 
 
 def _days(of_day: dict[date, Given]) -> Iterator[Day]:
@@ -125,6 +137,17 @@ def _use(budget: Budget, days: Sequence[Day]) -> BudgetUse:
             used_up.add(start)
             first_on = first_on or each.day
     return BudgetUse(budget, max(spent.values(), default=0), len(used_up), first_on)
+
+
+def _use_of_places(budget: Budget, burnt: Burn) -> BudgetUse:
+    of = {
+        bound: amount
+        for bound, (_, amount) in burnt.spent.items()
+        if bound[1] == "location" and bound[3] == (budget.period or "ever") and budget.location_id in (None, bound[2])
+    }
+    gone = [bound for bound, amount in of.items() if amount >= budget.amount]
+    days = [burnt.used_up[bound] for bound in gone if bound in burnt.used_up]
+    return BudgetUse(budget, max(of.values(), default=0), len(gone), min(days, default=None))
 
 
 def _period(period: Period | None, day: date) -> date:

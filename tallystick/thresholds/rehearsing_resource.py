@@ -31,10 +31,22 @@ class DayGivenShown(msgspec.Struct, rename="camel"):
     spent: int
 
 
+class PlaceGivenShown(msgspec.Struct, rename="camel"):
+    """What would have been given at one location within all caps and budgets; null: at none that was told."""
+
+    location_id: str | None
+    awarded: int
+    given: int
+
+
 class BudgetUseShown(msgspec.Struct, rename="camel"):
-    """One budget, as if nothing else were given of it: what its dearest period comes to, and in how many nothing is left of it."""
+    """One budget, as if nothing else were given of it: what its dearest period comes to, and in how many nothing is left of it.
+
+    Of locations: the dearest period of any, and in how many of them all.
+    """
 
     scope: str
+    location_id: str | None
     period: str | None
     amount: int
     most: int
@@ -43,7 +55,9 @@ class BudgetUseShown(msgspec.Struct, rename="camel"):
 
 
 class FiguresShown(msgspec.Struct, rename="camel"):
-    """What a version would have given, in minor units: `cost` without caps or budgets, `bounded` within the caps of a customer."""
+    """What a version would have given, in minor units: `cost` without caps or budgets, `bounded` within the caps of a customer, and
+    `given`, in `awarded` rewards, within caps and budgets. `locations` are the 100 at which the most would have been given.
+    """
 
     version: int
     customers: int
@@ -51,9 +65,12 @@ class FiguresShown(msgspec.Struct, rename="camel"):
     rewards: int
     cost: int
     bounded: int
+    awarded: int
+    given: int
     by_step: list[StepGivenShown]
     burn: list[DayGivenShown]
     budgets: list[BudgetUseShown]
+    locations: list[PlaceGivenShown]
 
 
 class DifferenceShown(msgspec.Struct, rename="camel"):
@@ -84,12 +101,25 @@ _FIGURES: Final[dict[str, Any]] = {
     "rewards": 120,
     "cost": 60000,
     "bounded": 57500,
+    "awarded": 100,
+    "given": 50000,
     "byStep": [_STEP],
     "burn": [{"date": "2026-06-03", "rewards": 120, "cost": 60000, "bounded": 57500, "spent": 57500}],
     "budgets": [
-        {"scope": "rule", "period": "month", "amount": 50000, "most": 57500, "usedUp": 1, "firstUsedUpOn": "2026-06-03"}
+        {
+            "scope": "rule",
+            "locationId": None,
+            "period": "month",
+            "amount": 50000,
+            "most": 57500,
+            "usedUp": 1,
+            "firstUsedUpOn": "2026-06-03",
+        }
     ],
+    "locations": [{"locationId": "0199d3c0-61aa-7b09-8c1e-5f0b7d2e4a32", "awarded": 100, "given": 50000}],
 }
+PLACES_MAX: Final = 100
+"""How many locations are shown."""
 EXAMPLE: Final[dict[str, Any]] = {
     **_FIGURES,
     "thresholdId": "0199d3c0-7b22-7a11-9c4d-5e6f7a8b9c0d",
@@ -103,9 +133,12 @@ EXAMPLE: Final[dict[str, Any]] = {
         "rewards": 80,
         "cost": 40000,
         "bounded": 40000,
+        "awarded": 80,
+        "given": 40000,
         "byStep": [{"step": 1, "rewards": 80, "cost": 40000, "bounded": 40000}],
         "burn": [{"date": "2026-06-03", "rewards": 80, "cost": 40000, "bounded": 40000, "spent": 40000}],
         "budgets": [],
+        "locations": [{"locationId": None, "awarded": 80, "given": 40000}],
     },
     "difference": {"rewarded": 26, "rewards": 40, "cost": 20000, "bounded": 17500},
 }
@@ -140,9 +173,15 @@ def _figures(of: Rehearsal) -> dict[str, Any]:
         "rewards": of.given.rewards,
         "cost": of.given.cost,
         "bounded": of.given.bounded,
+        "awarded": of.burn.total.awarded,
+        "given": of.burn.total.given,
         "by_step": _steps(of.by_step),
         "burn": [_day(each) for each in of.days],
         "budgets": [_budget(each) for each in of.budgets],
+        "locations": [
+            PlaceGivenShown(None if place is None else str(place), each.awarded, each.given)
+            for place, each in of.places[:PLACES_MAX]
+        ],
     }
 
 
@@ -157,7 +196,8 @@ def _day(each: Day) -> DayGivenShown:
 def _budget(use: BudgetUse) -> BudgetUseShown:
     budget = use.budget
     first_on = None if use.first_on is None else use.first_on.isoformat()
-    return BudgetUseShown(budget.scope, budget.period, budget.amount, use.most, use.used_up, first_on)
+    where = None if budget.location_id is None else str(budget.location_id)
+    return BudgetUseShown(budget.scope, where, budget.period, budget.amount, use.most, use.used_up, first_on)
 
 
 def _difference(one: Rehearsal, other: Rehearsal) -> DifferenceShown:

@@ -1,6 +1,6 @@
 """The statement that rehearses: one version over what is stored, set-based, in a work that only reads."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -27,6 +27,17 @@ from threshold_rehearse($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 order by day, step
 """
 
+# A page of it ends with the last crossing of an activity.
+OPEN: Final = """
+declare threshold_crossed no scroll cursor for
+select customer_id, window_start, day, at, tie, location_id, step, already, rewards
+from threshold_crossings($1, $2, $3, $4, $5, $6)
+where customer_id is not null
+order by at, tie, customer_id, window_start, step
+"""
+NEXT: Final = "fetch 2000 from threshold_crossed"
+CLOSE: Final = "close threshold_crossed"
+
 
 async def prepare(work: Work) -> None:
     """Let the statements of this work read much."""
@@ -52,3 +63,21 @@ async def rehearse(
         caps.customer_day_count,
         cycles,
     )
+
+
+async def crossings(
+    work: Work, version: Version, from_at: datetime, until_at: datetime, since: UUID
+) -> AsyncIterator[Sequence[Row]]:
+    """Each time that steps would have been reached, in their order, some at a time; what one activity reaches is in one piece."""
+    stretch = (work.tenant.id, version.threshold_id, version.number, from_at, until_at, since)
+    await work.db.run(OPEN, *stretch)
+    held: list[Row] = []
+    while rows := await work.db.rows(NEXT):
+        held += rows
+        last = next((n for n in range(len(held) - 1, 0, -1) if held[n][4] != held[n - 1][4]), 0)
+        if last:
+            yield held[:last]
+            held = held[last:]
+    if held:
+        yield held
+    await work.db.run(CLOSE)

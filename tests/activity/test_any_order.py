@@ -67,7 +67,8 @@ def commands(api: Api, user: str, bought: list[Bought]) -> list[RecordActivity]:
 def expected(bought: list[Bought], rules: Rule) -> dict[Any, int]:
     happened = [
         Happened(
-            str(n), "mira", T0 + timedelta(days=each.day - 45), amount=each.amount, returned_amount=sum(part for part, voids in each.refunds if not voids),
+            str(n), "mira", T0 + timedelta(days=each.day - 45), amount=each.amount,
+            returned_amount=sum(part for part, voids in each.refunds if not voids),
             state="absent" if each.voided else "counted",
         )
         for n, each in enumerate(bought)

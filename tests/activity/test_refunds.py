@@ -58,18 +58,19 @@ async def test_only_the_same_shop_and_currency_take_back(runtime: Runtime, api: 
     assert await standing(runtime, api, "p") == (0, 0, False)
 
 
-async def test_what_has_no_link_or_links_to_a_return_counts_for_nothing(runtime: Runtime, api: Api) -> None:
-    await recorded(runtime, api, told(api, "p"), told(api, "r", type="Refund", amount=400, linked_source_id="p"))
+async def test_what_has_no_link_or_links_to_a_void_counts_for_nothing(runtime: Runtime, api: Api) -> None:
+    await recorded(runtime, api, told(api, "p"), told(api, "v", type="Void", amount=0, linked_source_id="p"))
     outcomes = await recorded(
         runtime,
         api,
         told(api, "alone", type="Refund", amount=100),
-        told(api, "undo", type="Void", amount=0, linked_source_id="r"),
+        told(api, "undo", type="Void", amount=0, linked_source_id="v"),
+        told(api, "back", type="Refund", amount=100, linked_source_id="v"),
         told(api, "early", type="Refund", amount=100, linked_source_id="nothing yet"),
     )
-    assert [each.takes_back for each in outcomes] == ["nothing", "nothing", "waiting"]
-    assert await standing(runtime, api, "p") == (400, 0, False)
-    assert await standing(runtime, api, "r") == (0, 0, False)
+    assert [each.takes_back for each in outcomes] == ["nothing", "nothing", "nothing", "waiting"]
+    assert await standing(runtime, api, "p") == (0, 0, True)
+    assert await standing(runtime, api, "v") == (0, 0, False)
 
 
 async def test_progress_follows_returns_in_whatever_order(runtime: Runtime, api: Api) -> None:

@@ -74,7 +74,7 @@ BUGS = (
     Bug(
         "a rejected refund takes back all the same",
         "tallystick/activity/releasing.py",
-        '            target.returned_amount -= row["amount"]\n',
+        '            target.returned_amount += sign * row["amount"]\n',
         "",
         ("tests/activity/test_release.py::test_a_rejected_return_takes_nothing_back",),
     ),
@@ -158,14 +158,14 @@ BUGS = (
     ),
     Bug(
         "a cap lets one too many through",
-        "tallystick/activity/budgets.py",
+        "tallystick/thresholds/budgets.py",
         "if line.count is not None and count >= line.count:",
         "if line.count is not None and count > line.count:",
         (f"{AWARD}::test_caps_and_budgets_give_a_part_and_then_nothing",),
     ),
     Bug(
         "a budget has no bottom",
-        "tallystick/activity/budgets.py",
+        "tallystick/thresholds/budgets.py",
         "desired = min(desired, max(0, line.amount - amount))",
         "desired = min(desired, line.amount) if amount < line.amount else 0",
         (f"{AWARD}::test_caps_and_budgets_give_a_part_and_then_nothing",),
@@ -209,7 +209,7 @@ BUGS = (
     Bug(
         "what a customer may keep is owed",
         "tallystick/rewards/withdrawing.py",
-        "owed = spent if command.owing else 0",
+        "owed = spent if command.owing and reward.wallet_id not in erased else 0",
         "owed = spent",
         (f"{AWARD}::test_what_was_spent_of_a_reward_that_a_refund_undoes",),
     ),

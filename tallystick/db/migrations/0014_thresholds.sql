@@ -151,16 +151,18 @@ create index threshold_outcomes_of_reward on threshold_outcomes (tenant_id, rewa
 create index threshold_outcomes_of_card on threshold_outcomes (tenant_id, gift_card_id) where gift_card_id is not null;
 create index threshold_outcomes_due on threshold_outcomes (tenant_id, due_at) where due_at is not null;
 
--- What was given of each cap and budget: of the rule, a customer, a merchant or a location, in one period (-infinity: in all).
+-- What was given of each cap and budget: of the rule, a customer, a merchant or a location, in one period ('ever', from the epoch on: in
+-- all). Periods of two kinds may begin at one instant.
 create table threshold_spent (
     tenant_id uuid not null,
     threshold_id uuid not null,
     scope text not null check (scope in ('rule', 'customer', 'merchant', 'location')),
     scope_id uuid not null,
+    period text not null check (period in ('ever', 'day', 'week', 'month', 'quarter', 'year')),
     period_start timestamptz not null,
     count bigint not null,
     amount bigint not null,
-    primary key (tenant_id, threshold_id, scope, scope_id, period_start)
+    primary key (tenant_id, threshold_id, scope, scope_id, period, period_start)
 ) with (fillfactor = 70);
 
 -- What was told of customers who return often: at a merchant, once in a window, numbered through for each customer. Only numbers are kept.

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tallystick.activity.outcome_store import Bound, Scope
 from tallystick.base.work import NOBODY
 from tallystick.thresholds.model import Period, Version
 
+Scope = Literal["rule", "customer", "merchant", "location"]
+Span = Literal["ever", "day", "week", "month", "quarter", "year"]
+Bound = tuple[UUID, Scope, UUID, Span, datetime]
+"""What is counted: a threshold (or nobody's, where several share it), whose it is, the kind of its period and where that begins."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,23 +43,22 @@ def lines(version: Version, customer_id: UUID, location_id: UUID | None, at: dat
     """What bounds a reward of this version to this customer, given at `at` for what happened at a location."""
     caps, zone, found = version.caps, version.time_zone, []
     if caps.customer_count is not None or caps.customer_amount is not None:
-        bound: Bound = (version.threshold_id, "customer", customer_id, EPOCH)
+        bound: Bound = (version.threshold_id, "customer", customer_id, "ever", EPOCH)
         found.append(Line(bound, caps.customer_count, caps.customer_amount))
     if caps.customer_day_count is not None:
         day = period_start("day", zone, at)
-        # In the first day of all days the whole would be the same row.
-        found.append(Line((version.threshold_id, "customer", customer_id, day), caps.customer_day_count, None))
+        found.append(Line((version.threshold_id, "customer", customer_id, "day", day), caps.customer_day_count, None))
     for budget in version.budgets:
-        start = period_start(budget.period, zone, at)
+        period: tuple[Span, datetime] = (budget.period or "ever", period_start(budget.period, zone, at))
         if budget.scope == "location":
             if location_id is None or budget.location_id not in (None, location_id):
                 continue
-            found.append(Line((version.threshold_id, "location", location_id, start), None, budget.amount))
+            found.append(Line((version.threshold_id, "location", location_id, *period), None, budget.amount))
         else:
             shared = budget.scope == "merchant"
             place = (NOBODY, version.merchant_id) if shared else (version.threshold_id, version.threshold_id)
             scope: Scope = "merchant" if shared else "rule"
-            found.append(Line((place[0], scope, place[1], start), None, budget.amount))
+            found.append(Line((place[0], scope, place[1], *period), None, budget.amount))
     return found
 
 
