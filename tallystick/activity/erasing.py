@@ -1,7 +1,8 @@
 """What activity says of a person who is erased: that somebody without a name did it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
+from uuid import UUID
 
 from tallystick.base.work import Work
 from tallystick.customers import Customer, lookup
@@ -18,8 +19,17 @@ where tenant_id = $1 and identity_index = any($2::bytea[]) and customer_id is nu
 """
 
 
-async def erase(work: Work, people: Sequence[Customer], tokens: Sequence[bytes]) -> None:
-    """Forget the senders' documents and by what name these customers were told of. `tokens` are the indexes of their cards."""
+async def erase(work: Work, people: Sequence[Customer], recipients: Collection[UUID], tokens: Sequence[bytes]) -> None:
+    """Forget the senders' documents and by what name these customers were told of.
+
+    `recipients` are those that are theirs alone: what was told of a phone that somebody else has too may be that one's. `tokens` are
+    the indexes of their cards.
+    """
     await work.db.run(ERASE, work.tenant.id, [person.id for person in people])
-    indexes = [lookup.identity_index(work, name) for person in people for name in lookup.names_of(person)]
+    indexes = [
+        lookup.identity_index(work, name)
+        for person in people
+        for name in lookup.names_of(person)
+        if name.kind != "phone" or person.recipient_id in recipients
+    ]
     await work.db.run(ERASE_UNKNOWN, work.tenant.id, [*indexes, *tokens])

@@ -69,6 +69,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "TypeConflict": "Send the type that this operation documents.",
     "IdConflict": "Send the id of the path, or none.",
     "InvalidState": "Read the resource first: its state tells what it allows.",
+    "ValueLeft": "Let them spend it, take it back, or send forfeitValue: true.",
+    "Erased": "Nothing can be done: the person is to be forgotten. Forget them, too.",
     "PayloadTooLarge": "Send less in one request.",
     "UnsupportedMediaType": "Send application/vnd.api+json, without parameters and without a content encoding.",
     "QuotaExceeded": "Wait until the period of the limit ends, or agree on a higher one.",

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tallystick.base import ids
 from tallystick.base.errors import IdempotencyConflict, InvalidRequest, InvalidState, NotFound, RateLimited, at
-from tallystick.base.idempotency import Answer
+from tallystick.base.idempotency import Answer, Erased
 from tallystick.base.routes import Call, Reply, Route, Takes
 from tallystick.customers import resource, sharing
 from tallystick.customers.actions import missing, visible
@@ -116,7 +116,7 @@ ROUTES: Final = (
         takes=Takes(NoAttributes, ("SendCode",), optional=True),
         gives=resource.USER,
         status=202,
-        errors=(NotFound, InvalidState, RateLimited, IdempotencyConflict),
+        errors=(NotFound, InvalidState, RateLimited, IdempotencyConflict, Erased),
         keyed=True,
     ),
 )  # fmt: skip

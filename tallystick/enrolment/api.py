@@ -21,6 +21,7 @@ from tallystick.base.errors import (
     attribute,
     parameter,
 )
+from tallystick.base.idempotency import Erased
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.base.work import Work
 from tallystick.customers import (
@@ -266,7 +267,7 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
         *merge_api.routes(),
         Route(
             "POST", user.path, partial(create_user, directory), write, "Create a user",
-            takes=new_user, gives=user, status=201, keyed=True, errors=(ExternalIdTaken, IdempotencyConflict),
+            takes=new_user, gives=user, status=201, keyed=True, errors=(ExternalIdTaken, IdempotencyConflict, Erased),
         ),
         Route(
             "GET", user.path, partial(list_users, directory), read, "List users by phone number, external id or member code",
@@ -275,11 +276,11 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
         Route(
             "PATCH", f"{user.path}/{{id}}", partial(update_user, directory), write, "Update a user",
             takes=changed_user, gives=user, keyed=True,
-            errors=(NotFound, InvalidState, ExternalIdTaken, IdempotencyConflict),
+            errors=(NotFound, InvalidState, ExternalIdTaken, IdempotencyConflict, Erased),
         ),
         Route(
             "POST", f"{user.path}/{{id}}/verify", verify_user, write, "Verify a user's phone by its one-time code",
-            takes=verifies, gives=user, keyed=True, errors=(NotFound, InvalidState, IdempotencyConflict),
+            takes=verifies, gives=user, keyed=True, errors=(NotFound, InvalidState, IdempotencyConflict, Erased),
         ),
         Route(
             "POST", wallet.path, partial(create_wallet, directory), wallets_write, "Open a wallet",

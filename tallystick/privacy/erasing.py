@@ -4,7 +4,7 @@ What is sealed under their key is gone with the key; what lies elsewhere is forg
 whole: they know random ids and amounts only (GDPR, article 17(3)(b) and (e)).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -80,8 +80,8 @@ async def _erase(work: Work, command: EraseUser) -> Answer | Refusal:
     waiting = await of_rewards.waiting(work, recipients)
     await rewards.withdraw(work, [Withdraw(asked, reward_id, owing=False) for reward_id in waiting])
     await wallets.end(work, asked, await wallets.lock_of_customers(work, [each.id for each in people]))
-    await of_activity.erase(work, people, await of_customers.tokens(work, people))
-    await delivery_store.erase(work, _addresses(people))
+    await of_activity.erase(work, people, recipients, await of_customers.tokens(work, people))
+    await delivery_store.erase(work, _addresses(people, recipients))
     await of_rewards.erase(work, recipients)
     await of_messages.erase(work, recipients)
     after = await of_customers.erase(work, people, recipients)
@@ -101,8 +101,10 @@ async def _refuse_value(work: Work, held: Sequence[Wallet], *, forfeit: bool) ->
     return None
 
 
-def _addresses(people: Sequence[Customer]) -> list[str]:
-    told = [address for person in people for address in (person.personal.phone, person.personal.email)]
+def _addresses(people: Sequence[Customer], recipients: Collection[UUID]) -> list[str]:
+    """Where they are written to. A phone that somebody else has too is not only theirs."""
+    phones = [person.personal.phone for person in people if person.recipient_id in recipients]
+    told = [*phones, *(person.personal.email for person in people)]
     return [address for address in told if address is not None]
 
 

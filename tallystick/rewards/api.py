@@ -20,6 +20,7 @@ from tallystick.base.errors import (
     attribute,
     parameter,
 )
+from tallystick.base.idempotency import Erased
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route, Takes
 from tallystick.customers import recipients
 from tallystick.customers.api import path_id, replied
@@ -222,6 +223,7 @@ ISSUE_ERRORS: Final = (
     WalletNotIssuable,
     PreIssuedConflict,
     IdempotencyConflict,
+    Erased,
     InsufficientFunding,
     QuotaExceeded,
 )

@@ -164,8 +164,8 @@ async def test_a_refund_that_was_voided_is_no_return_that_is_told_of(runtime: Ru
         refund = {"type": "Refund", "amount": 300, "linked_source_id": name, "user": user}
         await recorded(runtime, api, told(api, f"{name}-r", **refund))
         await recorded(runtime, api, told(api, f"{name}-v", type="Void", amount=0, linked_source_id=f"{name}-r"))
-    assert [each for each in await feed(api) if each["topic"] == "customer.returns_suspicious"] == []
     for name in ("b", "c"):
+        assert [each for each in await feed(api) if each["topic"] == "customer.returns_suspicious"] == []
         await recorded(runtime, api, told(api, f"{name}-s", type="Refund", amount=1, linked_source_id=name))
     (told_of,) = (each for each in await feed(api) if each["topic"] == "customer.returns_suspicious")
     assert told_of["document"]["attributes"]["returns"] == 2
