@@ -22,7 +22,7 @@ where tenant_id = $1 and identity_index = any($2::bytea[]) and customer_id is nu
 async def erase(work: Work, people: Sequence[Customer], recipients: Collection[UUID], tokens: Sequence[bytes]) -> None:
     """Forget the senders' documents and by what name these customers were told of.
 
-    `recipients` are those that are theirs alone: what was told of a phone that somebody else has too may be that one's. `tokens` are
+    `recipients` are those that are theirs alone: what was told of a phone of two may be of the other. `tokens` are
     the indexes of their cards.
     """
     await work.db.run(ERASE, work.tenant.id, [person.id for person in people])

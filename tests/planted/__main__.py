@@ -13,14 +13,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tallystick.base.postgres import Postgres
-from tests.planted import cards, earning, holders, promises, spending, telling
+from tests.planted import cards, earning, exactness, holders, promises, spending, telling
 from tests.planted.bug import Bug
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("tallystick", "tests", "benchmarks", "docs", "pyproject.toml")
 PATIENCE = 90.0
 """Seconds: a loop that never has enough is a bug that was noticed, too."""
-BUGS: tuple[Bug, ...] = (*cards.BUGS, *earning.BUGS, *holders.BUGS, *promises.BUGS, *spending.BUGS, *telling.BUGS)
+BUGS: tuple[Bug, ...] = (
+    *cards.BUGS,
+    *earning.BUGS,
+    *exactness.BUGS,
+    *holders.BUGS,
+    *promises.BUGS,
+    *spending.BUGS,
+    *telling.BUGS,
+)
 
 
 def main(names: Sequence[str]) -> int:

@@ -5,11 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.planted import cards, earning, holders, promises, spending, telling
+from tests.planted import cards, earning, exactness, holders, promises, spending, telling
 from tests.planted.bug import Bug
 
 ROOT = Path(__file__).parents[2]
-BUGS: tuple[Bug, ...] = (*cards.BUGS, *earning.BUGS, *holders.BUGS, *promises.BUGS, *spending.BUGS, *telling.BUGS)
+BUGS: tuple[Bug, ...] = (
+    *cards.BUGS,
+    *earning.BUGS,
+    *exactness.BUGS,
+    *holders.BUGS,
+    *promises.BUGS,
+    *spending.BUGS,
+    *telling.BUGS,
+)
 
 
 def test_there_are_many_and_no_two_have_one_name() -> None:
