@@ -6,6 +6,7 @@ whole: they know random ids and amounts only (GDPR, article 17(3)(b) and (e)).
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -25,6 +26,9 @@ from tallystick.privacy import resource
 from tallystick.rewards import Withdraw
 from tallystick.rewards import erasing as of_rewards
 from tallystick.wallets import Wallet
+
+WALLETS_MAX: Final = 100_000
+"""More than anybody has: a wallet is one of a merchant's."""
 
 
 class ValueLeft(Refusal):
@@ -82,7 +86,8 @@ async def _erase(work: Work, command: EraseUser) -> Answer | Refusal:
     await wallets.end(work, asked, await wallets.lock_of_customers(work, [each.id for each in people]))
     await of_activity.erase(work, people, recipients, await of_customers.tokens(work, people))
     await delivery_store.erase(work, _addresses(people, recipients))
-    await of_rewards.erase(work, recipients)
+    known_by = [each.recipient_id for each in people if each.recipient_id is not None]
+    await of_rewards.erase(work, known_by, recipients, await _ever_held(work, people))
     await of_messages.erase(work, recipients)
     after = await of_customers.erase(work, people, recipients)
     for each in after.values():
@@ -99,6 +104,11 @@ async def _refuse_value(work: Work, held: Sequence[Wallet], *, forfeit: bool) ->
             "The user's wallets hold value. Let them spend it, take it back, or send forfeitValue: true to end it with them."
         )
     return None
+
+
+async def _ever_held(work: Work, people: Sequence[Customer]) -> list[UUID]:
+    found, _ = await wallets.listed(work, [person.id for person in people], None, None, 0, WALLETS_MAX)
+    return [wallet.id for wallet in found]
 
 
 def _addresses(people: Sequence[Customer], recipients: Collection[UUID]) -> list[str]:

@@ -13,6 +13,7 @@ select id from rewards where tenant_id = $1 and recipient_id = any($2::uuid[]) a
 ERASE: Final = """
 update rewards set private_sealed = null, answer_sealed = ''::bytea
 where tenant_id = $1 and recipient_id = any($2::uuid[]) and answer_sealed <> ''::bytea
+    and (recipient_id = any($3::uuid[]) or wallet_id = any($4::uuid[]))
 """
 
 
@@ -21,6 +22,10 @@ async def waiting(work: Work, recipient_ids: Sequence[UUID]) -> list[UUID]:
     return [row[0] for row in await work.db.rows(WAITING, work.tenant.id, recipient_ids)]
 
 
-async def erase(work: Work, recipient_ids: Sequence[UUID]) -> None:
-    """Forget messages, e-mail addresses and first answers of every reward of these held recipients."""
-    await work.db.run(ERASE, work.tenant.id, recipient_ids)
+async def erase(
+    work: Work, recipient_ids: Sequence[UUID], theirs_alone: Sequence[UUID], wallet_ids: Sequence[UUID]
+) -> None:
+    """Forget messages, e-mail addresses and first answers of rewards of these held recipients: of all that are theirs alone, and of
+    the others what came into these wallets.
+    """
+    await work.db.run(ERASE, work.tenant.id, recipient_ids, theirs_alone, wallet_ids)

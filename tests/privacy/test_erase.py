@@ -192,6 +192,16 @@ async def test_a_phone_that_somebody_else_has_too_stays_theirs(api: Api) -> None
     assert (shown["status"], shown["message"]) == ("Created", "for whoever has the phone")
 
 
+async def test_of_a_phone_of_two_what_came_into_their_own_wallet_is_forgotten(api: Api) -> None:
+    user_id = await mira(api)
+    await open_wallet(api, user_id)
+    reward = await api.issue(message="told-in-confidence", key="hers")
+    await api.user(firstName="Noor")
+    assert (await erase(api, user_id, forfeitValue=True)).status == 200
+    assert (await api.get(f"rewards/{reward.data['id']}")).attributes["message"] is None
+    assert (await api.issue(message="told-in-confidence", key="hers")).codes == ["Erased"]
+
+
 async def test_a_card_for_a_phone_that_somebody_else_has_too_is_sent(
     api: Api, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
