@@ -2,11 +2,14 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
+from tallystick.base import ids
 from tallystick.base.work import Runtime
-from tallystick.webhooks import pacing
+from tallystick.webhooks import concluding, delivery_store, pacing, schedule
+from tallystick.webhooks.model import Answer
 from tallystick.webhooks.schedule import DELAYS, JITTER
 from tests.api import Api
 from tests.conftest import Clock
@@ -127,6 +130,28 @@ async def test_a_clock_that_runs_ahead_ends_leases_but_sends_nothing_twice_at_on
             let_go.set()
             (row,) = await settled(runtime, api.tenant, "delivered")
     assert len(arrived) == 1 and row["lease"] is None
+
+
+async def test_what_somebody_else_took_meanwhile_is_theirs_and_the_late_attempt_is_written_beside_it(
+    api: Api, runtime: Runtime, receiver: Receiver, clock: Clock
+) -> None:
+    made = await enabled(api, receiver, "reward.pre_issued")
+    await happen(api)
+    await handed_out(runtime, api.tenant)
+    room, late, next_ = {UUID(made.data["id"]): 1}, ids.new(), ids.new()
+    async with runtime.work(api.tenant) as work:
+        ((first,), _) = await delivery_store.take(work, room, late, clock.now + timedelta(minutes=1))
+    clock.move(timedelta(minutes=2))
+    async with runtime.work(api.tenant) as work:
+        ((_,), _) = await delivery_store.take(work, room, next_, clock.now + timedelta(minutes=1))
+    answered = Answer(204, {}, b"", None, 5)
+    verdict = schedule.verdict(answered, 1, clock.now, 0.0)
+    async with runtime.work(api.tenant) as work:
+        ended = concluding.ended(runtime.keys, first.delivery, clock.now, answered, verdict)
+        await delivery_store.end(work, [ended])
+    (row,) = await stands(runtime, api.tenant)
+    assert (row["status"], row["lease"], row["attempts"]) == ("pending", next_, 2)
+    assert [each["number"] for each in await attempts(runtime, api.tenant)] == [1]
 
 
 async def test_a_clock_that_was_set_back_loses_nothing(
