@@ -237,7 +237,7 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
     takes = Takes(IssueRewardAttributes, ("IssueReward",), ISSUE_EXAMPLE)
     updates = Takes(UpdateRewardAttributes, ("UpdateReward", "Reward"), {"amount": 750})
     reverses = Takes(ReverseRewardAttributes, ("ReverseReward",), {"amount": 500}, optional=True)
-    errors = (NotFound, InvalidState, IdempotencyConflict)
+    errors = (NotFound, InvalidState, IdempotencyConflict, Erased)
     return (
         Route("POST", reward.path, issues, write, "Issue a reward", takes, reward, errors=ISSUE_ERRORS),
         Route(

@@ -12,14 +12,14 @@ import tallystick.rewards.store as store
 from tallystick import audit, events, ledger, merchants, wallets
 from tallystick.base import idempotency, ids, jsonapi
 from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, QuotaExceeded, Refusal, attribute
-from tallystick.base.idempotency import Answer
+from tallystick.base.idempotency import Answer, Erased
 from tallystick.base.work import Asked, Work
 from tallystick.customers import recipients
 from tallystick.customers.recipients import Recipient
 from tallystick.governance import quotas
 from tallystick.governance.quotas import Quotas
 from tallystick.merchants import InsufficientFunding
-from tallystick.rewards import resource
+from tallystick.rewards import erasing, resource
 from tallystick.rewards.looking import midnight
 from tallystick.rewards.model import QUOTA, Private, Reward, not_changeable
 
@@ -99,6 +99,8 @@ class RewardSeal:
         return (await self._person(work, resource_id)).key.seal(plain, resource_id.bytes)
 
     async def open(self, work: Work, resource_id: UUID, sealed: bytes) -> bytes:
+        if await erasing.is_erased(work, resource_id):
+            raise Erased("The recipient was erased, and what was answered about the reward with them.")
         return (await self._person(work, resource_id)).key.open(sealed, resource_id.bytes)
 
     async def _person(self, work: Work, reward_id: UUID) -> Recipient:

@@ -10,11 +10,19 @@ WAITING: Final = """
 select id from rewards where tenant_id = $1 and recipient_id = any($2::uuid[]) and status = 'Created' order by id
 """
 
+# Of a reward whose recipient is known there always is an answer.
+IS_ERASED: Final = "select answer_sealed = ''::bytea from rewards where tenant_id = $1 and id = $2"
+
 ERASE: Final = """
 update rewards set private_sealed = null, answer_sealed = ''::bytea
 where tenant_id = $1 and recipient_id = any($2::uuid[]) and answer_sealed <> ''::bytea
     and (recipient_id = any($3::uuid[]) or wallet_id = any($4::uuid[]))
 """
+
+
+async def is_erased(work: Work, reward_id: UUID) -> bool:
+    """Whether whoever got it was erased."""
+    return bool(await work.db.value(IS_ERASED, work.tenant.id, reward_id))
 
 
 async def waiting(work: Work, recipient_ids: Sequence[UUID]) -> list[UUID]:

@@ -17,11 +17,12 @@ async def of_customers(work: Work, caller: Caller, customer_ids: Sequence[UUID],
 
 
 async def statements(work: Work, wallets: Sequence[Wallet], most: int) -> tuple[list[bytes], bool]:
-    """The newest lines of each wallet's statement; and whether there are more of any."""
+    """The newest lines of each wallet's statement, so many in all; and whether there are more."""
     shown: list[bytes] = []
     truncated = False
     for wallet in wallets:
-        lines, total = await store.lines(work, wallet.id, 0, most)
-        truncated = truncated or total > most
+        room = most - len(shown)
+        lines, total = await store.lines(work, wallet.id, 0, room)
+        truncated = truncated or total > room
         shown += [resource.line(wallet, each) for each in lines]
     return shown, truncated

@@ -132,6 +132,18 @@ async def test_what_was_answered_about_them_is_forgotten_and_says_so(api: Api) -
     assert (await api.issue(key="give-mira", message="another")).status == 409
 
 
+async def test_what_was_answered_about_their_rewards_is_forgotten_too(api: Api) -> None:
+    user_id = await mira(api)
+    await api.issue(amount=300, key="waits")
+    (waits,) = (await api.get(f"rewards?filter[phoneNumber]=%2B{MIRA_PHONE[1:]}")).data
+    change = document_of("UpdateReward", amount=200, message="told-in-confidence")
+    keyed = {"Idempotency-Key": "change-it"}
+    assert (await api.patch(f"rewards/{waits['id']}", change, headers=keyed)).status == 200
+    await erase(api, user_id)
+    again = await api.patch(f"rewards/{waits['id']}", change, headers=keyed)
+    assert (again.status, again.codes) == (410, ["Erased"])
+
+
 async def test_erasing_with_a_key_is_answered_alike_again(api: Api) -> None:
     user_id = await mira(api)
     first, second = await asyncio.gather(*(erase(api, user_id, key="once") for _ in range(2)))

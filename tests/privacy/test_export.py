@@ -1,9 +1,11 @@
 """A person asks for everything that is kept about them."""
 
+import json
 from collections import Counter
 
 import pytest
 
+from tallystick.activity import exporting as activity_exporting
 from tallystick.base.work import Runtime
 from tallystick.privacy import exporting
 from tests.api import Api, document_of
@@ -49,6 +51,26 @@ async def test_a_long_history_is_cut_and_says_so(api: Api, monkeypatch: pytest.M
     assert (told.attributes["counts"]["Activity"], told.attributes["truncated"]) == (2, ["Activity"])
     kept = [each for each in told.body["included"] if each["type"] == "ExternalTransaction"]
     assert [each["attributes"]["source"]["id"] for each in kept] == ["t-2", "t-1"]
+
+
+async def test_long_documents_are_left_out_behind_some_megabytes_and_that_is_said(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id = await mira(api)
+    for number in range(3):
+        await bought(api, f"t-{number}", customerId="crm-of-mira")
+    one = len(await _activities(api, user_id)) // 3
+    monkeypatch.setattr(activity_exporting, "BYTES_MAX", one * 2 + 20)
+    monkeypatch.setattr(activity_exporting, "AT_ONCE", 1)
+    told = await api.post(f"users/{user_id}/export")
+    assert (told.attributes["counts"]["Activity"], told.attributes["truncated"]) == (2, ["Activity"])
+
+
+async def _activities(api: Api, user_id: str) -> str:
+    told = await api.post(f"users/{user_id}/export")
+    return "".join(
+        json.dumps(each, separators=(",", ":")) for each in told.body["included"] if "source" in each["attributes"]
+    )
 
 
 async def test_of_whoever_was_erased_there_is_nothing_to_hand_out(api: Api) -> None:
