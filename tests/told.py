@@ -25,7 +25,7 @@ order by tenant_id, subject_id, sequence, position
 """
 
 PERSONAL: Final = {
-    "a phone number": re.compile(r"\+\d{7,15}\b|(?<![\d-])\(?\d{3}\)?[ .-]?555[ .-]?\d{4}(?![\d-])"),
+    "a phone number": re.compile(r"\+\d{7,15}\b|(?<![\w-])\(?\d{3}\)?[ .-]?555[ .-]?\d{4}(?![\w-])"),
     "an e-mail address": re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[a-z]{2,}", re.IGNORECASE),
     "a name of a person": re.compile(r"\b(?:Mira|Okafor|Ines|Jonas)\b"),
 }

@@ -5,6 +5,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,7 @@ SOCKET_PATH_MAX = 100
 """Bytes. Systems differ, from 103 on; longer paths of sockets are cut or refused."""
 
 MAKING_SECONDS_MAX = 300.0
+END_SECONDS_MAX = 5.0
 
 
 def address(directory: Path) -> str:
@@ -169,18 +171,33 @@ def _create(place: Path, seat: Seat, lock: int) -> None:
 
 
 def _run(place: Path, seat: Seat, lock: int, *program: str | Path, said: str = "") -> None:
-    done = subprocess.run(
+    with subprocess.Popen(
         seat.account.command(place, *program, death=signal.SIGKILL),
         env=ENVIRONMENT,
         cwd="/",
-        input=said.encode(),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         pass_fds=(lock,),
-        check=False,
-        timeout=MAKING_SECONDS_MAX,
-    )
-    if done.returncode != 0:
-        words = " ".join(done.stdout.decode(errors="replace").split("\n")[-6:]).strip()
-        raise Refused(f"A new database cannot be made in {place}: {words or f'exit code {done.returncode}'}")
+    ) as running:
+        try:
+            answered, _ = running.communicate(said.encode(), MAKING_SECONDS_MAX)
+        except BaseException:
+            _end(running)
+            raise
+    if running.returncode != 0:
+        words = " ".join(answered.decode(errors="replace").split("\n")[-6:]).strip()
+        raise Refused(f"A new database cannot be made in {place}: {words or f'exit code {running.returncode}'}")
+
+
+def _end(running: "subprocess.Popen[bytes]") -> None:
+    """End a program with everything that it began: a server of its own goes on writing for a moment behind its end."""
+    with suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    until = time.monotonic() + END_SECONDS_MAX
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < until:
+            os.killpg(running.pid, 0)
+            time.sleep(0.01)

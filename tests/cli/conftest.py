@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,13 @@ from typing import Any
 import pytest
 
 from tests.cli.running import Client, Running, client_of, free_port
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard() -> None:
+    """Commands hear Ctrl-C also where the tests themselves are run in the background, and ignore it as such jobs do."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

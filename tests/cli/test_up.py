@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.conftest import Begin, Demo
@@ -128,6 +129,8 @@ def test_a_signal_while_it_starts_ends_it_in_order(begin: Begin, place: Path, si
     time.sleep(0.2)
     assert up.end(signum) == 0
     assert "Traceback" not in up.said
+    everybody = psutil.process_iter(["cmdline"])
+    assert [each for each in everybody if str(place) in " ".join(each.info["cmdline"] or ())] == []
 
 
 @pytest.mark.parametrize(

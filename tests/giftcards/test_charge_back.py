@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from tallystick import giftcards
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api
@@ -21,17 +20,10 @@ from tests.giftcards.living import (
     pay,
     settle,
     status_of,
+    sweep,
     told,
 )
 from tests.rewards.cast import advance, refused, story
-
-
-async def _sweep(runtime: Runtime) -> int:
-    """What the worker does until nothing is due; how many rounds did something."""
-    rounds = 0
-    while await giftcards.expire_due(runtime):
-        rounds += 1
-    return rounds
 
 
 async def test_an_untouched_card_gives_everything_back(api: Api, runtime: Runtime) -> None:
@@ -86,12 +78,12 @@ async def test_what_was_held_is_taken_when_it_is_free_again(
     intent_id = await pay(api, card_id, 400, "manual")
     answer = await done(api, card_id, "charge-back")
     assert answer.attributes["balance"] == {"available": 0, "held": 400}
-    assert (await books(runtime, api, "merchant.losses"), await _sweep(runtime)) == (-400, 0)
+    assert (await books(runtime, api, "merchant.losses"), await sweep(runtime, api.tenant)) == (-400, 0)
     await settle(api, intent_id, ending, 100 if ending == "capture" else None)
-    assert await _sweep(runtime) == 1
+    assert await sweep(runtime, api.tenant) == 1
     assert await balance_of(api, card_id) == (0, 0)
     assert await books(runtime, api, "merchant.losses") == (-100 if ending == "capture" else 0)
-    assert await _sweep(runtime) == 0
+    assert await sweep(runtime, api.tenant) == 0
     assert (await told(api, card_id))[-1] == ("charge_back", -300 if ending == "capture" else -400, 0)
     await check_cards(auditor, api.tenant)
 
@@ -103,7 +95,7 @@ async def test_what_a_refund_brings_back_is_taken_too(api: Api, runtime: Runtime
     assert await books(runtime, api, "merchant.losses") == -400
     await settle(api, intent_id, "refund", 150)
     assert (await balance_of(api, card_id), await status_of(api, card_id)) == ((150, 0), "frozen")
-    assert await _sweep(runtime) == 1
+    assert await sweep(runtime, api.tenant) == 1
     assert (await balance_of(api, card_id), await books(runtime, api, "merchant.losses")) == ((0, 0), -250)
     await check_cards(auditor, api.tenant)
 
@@ -175,7 +167,7 @@ async def test_no_more_is_recovered_than_was_lost(api: Api, runtime: Runtime, au
     assert await books(runtime, api, "merchant.losses") == -470
     for amount in (300, 200):
         await settle(api, intent_id, "refund", amount)
-        await _sweep(runtime)
+        await sweep(runtime, api.tenant)
     # What a correction had added returns to where corrections come from.
     assert (await books(runtime, api, "merchant.losses"), await books(runtime, api, "merchant.adjustments")) == (0, 0)
     await check_cards(auditor, api.tenant)

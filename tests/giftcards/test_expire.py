@@ -26,6 +26,7 @@ from tests.giftcards.living import (
     pay,
     settle,
     status_of,
+    sweep,
     told,
 )
 from tests.rewards.cast import advance, configure, left, refused, story
@@ -48,14 +49,6 @@ async def _recognise(runtime: Runtime, api: Api, amount: int) -> None:
         transfers = (ledger.Transfer(debit, credit, amount),)
         journal = ledger.Journal(ids.new(), "breakage.recognise", ids.new(), api.merchant_id, "USD", transfers)
         assert await ledger.post(work, [journal]) == ["posted"]
-
-
-async def _sweep(runtime: Runtime) -> int:
-    """What the worker does until nothing is due; how many rounds did something."""
-    rounds = 0
-    while await giftcards.expire_due(runtime):
-        rounds += 1
-    return rounds
 
 
 async def test_what_was_given_returns_to_whoever_gave_it_at_the_deadline(api: Api, runtime: Runtime) -> None:
@@ -102,9 +95,9 @@ async def test_nothing_can_be_done_with_it_from_its_deadline_on_whether_or_not_t
 async def test_the_worker_expires_what_passed_its_deadline_once(api: Api, runtime: Runtime, clock: Clock) -> None:
     card_id = await _given(api)
     clock.move(timedelta(days=12))
-    assert await _sweep(runtime) >= 1
+    assert await sweep(runtime, api.tenant) == 1
     assert (await show(api, card_id))["updatedAt"] == SHORT_TERM
-    assert await _sweep(runtime) == 0
+    assert await sweep(runtime, api.tenant) == 0
     assert await told(api, card_id) == [("issue", 900, 900), ("expire", -900, 0)]
 
 
@@ -199,7 +192,7 @@ async def test_what_was_left_behind_on_a_cancelled_card_still_expires(api: Api, 
     await add_lot(runtime, api, UUID(card_id), "promotional", 50, T0 + timedelta(days=1))
     clock.move(timedelta(days=2))
     await done(api, card_id, "cancel", reason="customer_request", refund=True)
-    await _sweep(runtime)
+    await sweep(runtime, api.tenant)
     assert (await told(api, card_id))[-1] == ("expire", -50, 0)
     assert await status_of(api, card_id) == "cancelled"
 
@@ -214,7 +207,7 @@ async def test_what_was_left_behind_on_a_cancelled_card_that_was_charged_back_is
     clock.move(timedelta(days=2))
     await settle(api, intent_id, "cancel")
     await done(api, card_id, "cancel", reason="customer_request", refund=True)
-    await _sweep(runtime)
+    await sweep(runtime, api.tenant)
     assert (await told(api, card_id))[-1] == ("charge_back", -50, 0)
     assert await status_of(api, card_id) == "cancelled"
     async with runtime.reading(api.tenant) as work:
@@ -256,7 +249,7 @@ async def test_spending_and_expiring_at_once_end_as_one_after_the_other(
             settle(api, intent_id, "capture", 100),
             giftcards.expire_at(runtime, api.tenant, clock()),
         )
-        await _sweep(runtime)
+        await sweep(runtime, api.tenant)
         assert (await status_of(api, card_id), await balance_of(api, card_id)) == ("expired", (0, 0))
         assert sum(amount for _, amount, _ in await told(api, card_id)) == 0
     await check_cards(auditor, api.tenant)

@@ -174,7 +174,7 @@ async def test_a_killed_step_is_taken_again(
     with monkeypatch.context() as patched:
         patched.setattr(room, verb, die)
         with pytest.raises(ExceptionGroup):
-            await reports.run_due(runtime)
+            await drain(runtime)
     assert not await reports.run_due(runtime)  # it is in somebody's hands, as far as anybody knows
     clock.move(LEASE)
     await shop.capture(lot, 7, T0 + 2 * HOUR)
