@@ -5,7 +5,7 @@ What it moves, it moves in the same work: progress, and the rewards that come of
 Owns `activity_keys`, `activities`, `activity_waits`, `activity_cursors`, `threshold_outcomes` and `threshold_spent`.
 """
 
-from tallystick.activity.accepting import accept
+from tallystick.activity.accepting import accept, conclude
 from tallystick.activity.knowing import count_known
 from tallystick.activity.landing import Landing, land
 from tallystick.activity.model import (
@@ -32,6 +32,7 @@ __all__ = [
     "RecordActivity",
     "Recorded",
     "accept",
+    "conclude",
     "count_known",
     "land",
     "next_release",

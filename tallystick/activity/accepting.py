@@ -37,7 +37,17 @@ async def accept(work: Work, commands: Sequence[RecordActivity], *, all_moved: b
 
 async def carry_out(work: Work, commands: Sequence[RecordActivity], *, all_moved: bool = True) -> Accepted:
     """As `accept`, with everything that came of it."""
-    landing = await land(work, commands)
+    return await _moved_on(work, commands, await land(work, commands), all_moved=all_moved)
+
+
+async def conclude(
+    work: Work, commands: Sequence[RecordActivity], landing: Landing, *, all_moved: bool = True
+) -> list[Recorded | Refusal]:
+    """What `accept` does behind the landing of these commands in this work: until then, it has only kept them."""
+    return (await _moved_on(work, commands, landing, all_moved=all_moved)).landing.outcomes
+
+
+async def _moved_on(work: Work, commands: Sequence[RecordActivity], landing: Landing, *, all_moved: bool) -> Accepted:
     if not landing.moves:
         return Accepted(landing, (), Settled())
     requests = {each.id: each.command.asked.request_id for each in landing.landed}

@@ -86,6 +86,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "WalletExists": "Use the wallet that is open.",
     "PingFailed": "Answer a signed ping with a 2xx status, then enable the webhook again.",
     "PartConflict": "Send this content under another number, or begin a new import.",
+    "FileDiffers": "Look at the file, and whether it changed while it was sent; begin a new import.",
     "CardTokenTaken": "Merge the two users if they are one, or leave the token out.",
     "LocationExternalIdTaken": "Use another external id, or change the location that has it.",
     "ExternalIdTaken": "Use another external id, or change the user who has it.",

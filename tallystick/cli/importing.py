@@ -3,81 +3,36 @@
 import asyncio
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import aiohttp
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from tallystick.cli.ground import console, fail, say, say_json
+from tallystick.cli.ground import console, errors, fail, say, say_json
+from tallystick.cli.uploading import Found, House, Refused, Tell, Wanted, find, look_at, patience, send
 
-PART_BYTES: Final = 4 * 1024 * 1024
 LOOK_SECONDS: Final = 0.3
-TRIES: Final = 5
-JSON_API: Final = "application/vnd.api+json"
 ENDINGS: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet", ".pq": "parquet"}
 SHOWN_REJECTIONS: Final = 5
-
-
-class Refused(Exception):
-    """The house did not take it; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The file, and how it is to be read."""
-
-    file: Path
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """A running house, and the credential to speak to it with."""
-
-    session: aiohttp.ClientSession
-    base_url: str
-    headers: Mapping[str, str]
-
-    async def ask(self, method: str, path: str, kind: str = "", attributes: Mapping[str, Any] | None = None) -> Any:
-        """The resource that is answered. Raises Refused."""
-        document = json.dumps({"data": {"type": kind, "attributes": attributes or {}}}).encode() if kind else None
-        return await self._sent(method, path, document, JSON_API)
-
-    async def put(self, path: str, content: bytes) -> Any:
-        """Send bytes. What has no answer is sent again: a part is the same however often it comes. Raises Refused."""
-        return await self._sent("PUT", path, content, "application/octet-stream")
-
-    async def _sent(self, method: str, path: str, content: bytes | None, content_type: str) -> Any:
-        for tried in range(TRIES):
-            try:
-                async with self.session.request(
-                    method,
-                    f"{self.base_url}/api/v1/{path}",
-                    data=content,
-                    headers={**self.headers, "Content-Type": content_type},
-                ) as answer:
-                    if answer.status not in (429, 503) or tried == TRIES - 1:
-                        return await _read(answer, method, path)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                if tried == TRIES - 1:
-                    raise Refused(f"{method} {path} had no answer: {type(error).__name__}.") from None
-            await asyncio.sleep(2**tried / 4)
-        raise AssertionError("the last try answers or raises")
-
-
-async def _read(answer: aiohttp.ClientResponse, method: str, path: str) -> Any:
-    body = await answer.json(content_type=None)
-    if answer.status >= 300:
-        faults = "; ".join(
-            f"{each['detail']} ({next(iter(each.get('source', {'': ''}).values()))})" for each in body["errors"]
-        )
-        raise Refused(f"{method} {path} was answered {answer.status}: {faults}")
-    return body["data"]
+LINE_PERCENT: Final = 10
+"""Where no terminal shows a bar, a line is printed for so many percent."""
+INTERRUPTED: Final = 130
+TOLD: Final = ("status", "linesDone", "accepted", "duplicates", "rejected", "detail")
 
 
 def import_file(
@@ -110,11 +65,18 @@ def import_file(
         Literal["sandbox", "production"], typer.Option(help="Which of the file's credentials.")
     ] = "sandbox",
     base_url: Annotated[str | None, typer.Option(help="Where the house answers, instead of a file.")] = None,
+    rejected: Annotated[
+        Path | None, typer.Option(help="Where to write the lines that were rejected and why, as CSV.", dir_okay=False)
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read it once more, where it was read to its end already.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Send a file of activity to a running house, and watch it being read. Without --credentials: CLIENT_ID and CLIENT_SECRET.
 
-    Exits 1 where the file could not be read to its end; lines that were rejected are told.
+    Run again on the same file, it goes on where it was stopped, or shows what came of it. Exits 1 where the file could not be
+    read to its end, 130 when stopped by Ctrl-C; lines that were rejected are told.
     """
     address, headers = _credential(credentials, environment, base_url)
     attributes: dict[str, Any] = {
@@ -125,12 +87,26 @@ def import_file(
     }
     attributes |= {} if merchant is None else {"merchantId": merchant}
     attributes |= {} if attribution is None else {"attribution": attribution}
+    if rejected is not None and (not rejected.parent.is_dir() or rejected.resolve() == file.resolve()):
+        raise fail(f"{rejected} cannot be written: name another file, in a directory that is there.")
+    with _sentences(), _steps(quiet=as_json) as tell:
+        size, sha256 = look_at(file, tell)
+        wanted = Wanted(file, size, sha256, attributes, again)
+        told = asyncio.run(_import(wanted, address, headers, rejected, tell))
+    (say_json if as_json else _tell)(told)
+    raise typer.Exit(0 if told["status"] == "completed" else 1)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Whatever stops it is told in one."""
     try:
-        found = asyncio.run(_import(Wanted(file, attributes), address, headers, quiet=as_json))
+        yield
     except Refused as refused:
         raise fail(str(refused)) from None
-    (say_json if as_json else _tell)(found)
-    raise typer.Exit(0 if found["status"] == "completed" else 1)
+    except KeyboardInterrupt:
+        errors.print("Stopped. Run it again: it goes on where it was.", markup=False)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _columns(given: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -156,65 +132,113 @@ def _credential(file: Path | None, environment: str, base_url: str | None) -> tu
     return str(address).rstrip("/"), {"Client-ID": client_id, "Authorization": f"Bearer {secret}"}
 
 
-async def _import(wanted: Wanted, address: str, headers: Mapping[str, str], *, quiet: bool) -> dict[str, Any]:
-    bars = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-    )
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session:
+@dataclass(slots=True)
+class _Bars:
+    """Each step as a bar."""
+
+    progress: Progress
+    tasks: dict[str, TaskID] = field(default_factory=dict)
+
+    def tell(self, step: str, done: int, total: int) -> None:
+        if step not in self.tasks:
+            self.tasks[step] = self.progress.add_task(step, total=total)
+        self.progress.update(self.tasks[step], completed=done, total=total)
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Each step as lines: at its begin, every so many percent, and at its end."""
+
+    shown: dict[str, int] = field(default_factory=dict)
+
+    def tell(self, step: str, done: int, total: int) -> None:
+        mark = done * 100 // total // LINE_PERCENT
+        if self.shown.get(step, -1) < mark:
+            self.shown[step] = mark
+            say(f"{step}: {done * 100 // total} %, {done} of {total} bytes")
+
+
+@contextmanager
+def _steps(*, quiet: bool) -> Iterator[Tell]:
+    """Who tells of the steps: bars on a terminal, lines otherwise, nobody where JSON is wanted."""
+    if quiet:
+        yield lambda _step, _done, _total: None
+    elif console.is_terminal:
+        bars = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*bars, console=console) as progress:
+            yield _Bars(progress).tell
+    else:
+        yield _Lines().tell
+
+
+async def _import(
+    wanted: Wanted, address: str, headers: Mapping[str, str], rejected: Path | None, tell: Tell
+) -> dict[str, Any]:
+    async with aiohttp.ClientSession(timeout=patience()) as session:
         house = House(session, address, headers)
-        import_id = (await house.ask("POST", "imports", "Import", wanted.attributes))["id"]
-        size = wanted.file.stat().st_size
-        with Progress(*bars, console=console, disable=quiet) as progress:
-            parts = await _upload(house, import_id, wanted.file, progress, size)
-            await house.ask("POST", f"imports/{import_id}/start", "StartImport", {"parts": parts})
-            return await _watch(house, import_id, progress, size)
+        found = await find(house, wanted)
+        while found.status == "uploading" and not await send(house, found, wanted, tell):
+            found = await find(house, wanted)
+        told = await _watch(house, found, wanted, tell)
+        if rejected is not None:
+            told["rejectedLines"] = str(await _write_rejected(house, found.id, rejected))
+        return told
 
 
-async def _upload(house: House, import_id: str, file: Path, progress: Progress, size: int) -> int:
-    task, number = progress.add_task("sent", total=size), 0
-    with file.open("rb") as content:
-        while piece := content.read(PART_BYTES):
-            number += 1
-            await house.put(f"imports/{import_id}/parts/{number}", piece)
-            progress.advance(task, len(piece))
-    if number == 0:
-        raise Refused(f"{file} is empty.")
-    return number
-
-
-async def _watch(house: House, import_id: str, progress: Progress, size: int) -> dict[str, Any]:
-    task, began = progress.add_task("read", total=size), time.monotonic()
+async def _watch(house: House, found: Found, wanted: Wanted, tell: Tell) -> dict[str, Any]:
+    began = time.monotonic()
     while True:
-        shown = (await house.ask("GET", f"imports/{import_id}"))["attributes"]
-        progress.update(task, completed=shown["percent"] * size // 100)
-        if shown["status"] not in ("accepted", "running"):
-            seconds = round(time.monotonic() - began, 1)
-            told = {"id": import_id, "seconds": seconds, **{name: shown[name] for name in TOLD}}
-            return told | {"firstRejections": await _rejections(house, import_id) if shown["rejected"] else []}
+        shown = (await house.get(f"imports/{found.id}"))["data"]["attributes"]
+        tell("read", shown["percent"] * wanted.size // 100, wanted.size)
+        if shown["status"] not in ("uploading", "accepted", "running"):
+            told = {"id": found.id, "sha256": wanted.sha256, "earlier": found.status == "completed"}
+            told |= {"seconds": round(time.monotonic() - began, 1), **{name: shown[name] for name in TOLD}}
+            return told | {"firstRejections": await _rejections(house, found.id) if shown["rejected"] else []}
         await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _rejections(house: House, import_id: str) -> list[dict[str, Any]]:
     """The first lines that were not taken, and why."""
-    page: Any = await house.ask("GET", f"imports/{import_id}/rejections?page[limit]={SHOWN_REJECTIONS}")
-    return [{name: each["attributes"][name] for name in ("line", "code", "detail")} for each in page]
+    page = await house.get(f"imports/{import_id}/rejections?page[limit]={SHOWN_REJECTIONS}")
+    return [{name: each["attributes"][name] for name in ("line", "code", "detail")} for each in page["data"]]
 
 
-TOLD: Final = ("status", "linesDone", "accepted", "duplicates", "rejected", "detail")
+async def _write_rejected(house: House, import_id: str, file: Path) -> Path:
+    """Write all lines that were not taken, whole or not at all, for their owner alone. Raises Refused."""
+    written: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as unfinished:
+            written = Path(unfinished.name)
+            async for piece in house.stream(f"imports/{import_id}/rejections/download"):
+                unfinished.write(piece)
+        written.replace(file)
+    except OSError as error:
+        raise Refused(f"{file} cannot be written: {error.strerror}.") from None
+    finally:
+        if written is not None:
+            written.unlink(missing_ok=True)
+    return file
 
 
-def _tell(found: Mapping[str, Any]) -> None:
+def _tell(told: Mapping[str, Any]) -> None:
+    took = "" if told["earlier"] else f" in {told['seconds']} s"
     say(
-        f"{found['status']}: {found['linesDone']} lines in {found['seconds']} s, {found['accepted']} accepted, "
-        f"{found['duplicates']} there already, {found['rejected']} rejected"
+        f"{told['status']}: {told['linesDone']} lines{took}, {told['accepted']} accepted, "
+        f"{told['duplicates']} there already, {told['rejected']} rejected"
     )
-    if found["detail"]:
-        say(found["detail"])
-    if found["rejected"]:
-        for each in found["firstRejections"]:
-            say(f"  line {each['line']}: {each['code']}, {each['detail']}")
-        say(f"All of them, as CSV: GET /api/v1/imports/{found['id']}/rejections/download")
+    if told["earlier"]:
+        say("That is what came of the same file before: nothing was sent. --again reads it once more.")
+    if told["detail"]:
+        say(told["detail"])
+    for each in told["firstRejections"]:
+        say(f"  line {each['line']}: {each['code']}, {each['detail']}")
+    if "rejectedLines" in told:
+        say(f"All that were rejected, as CSV: {told['rejectedLines']}")
+    elif told["rejected"]:
+        say("All of them, as CSV: run it again with --rejected FILE")

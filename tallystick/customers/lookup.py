@@ -26,10 +26,10 @@ order by r.phone_index, c.phone_verified_at is null, c.created_at, c.id
 
 # Fenced, so that each name is one probe of the unique index, however young the table is.
 OF_EXTERNAL_IDS: Final = """
-select c.partner_id, c.external_id, c.id
+select c.partner_id, c.external_id, c.id, c.status = 'active'
 from unnest($2::uuid[], $3::text[]) as named (partner_id, external_id)
 cross join lateral (
-    select held.partner_id, held.external_id, held.id from customers as held
+    select held.partner_id, held.external_id, held.id, held.status from customers as held
     where held.tenant_id = $1 and held.partner_id = named.partner_id and held.external_id = named.external_id
     offset 0
 ) as c
@@ -59,6 +59,10 @@ class KnownBy(msgspec.Struct, frozen=True):
     value: str
 
 
+Found = tuple[UUID, bool]
+"""Whom a name leads to, and whether they were seen to be active; who was not may have been merged into another."""
+
+
 def names_of(person: Customer) -> list[KnownBy]:
     """Every name by which a partner may have told of a customer, but for cards, which are kept as their index alone."""
     names = [KnownBy(NOBODY, "memberCode", person.member_code), KnownBy(NOBODY, "userId", str(person.id))]
@@ -84,20 +88,21 @@ async def known_by(work: Work, names: Sequence[KnownBy]) -> list[UUID | None]:
 
     Of several customers of one phone it is the verified one that is oldest, or the only one.
     """
-    found: dict[KnownBy, UUID] = {}
+    found: dict[KnownBy, Found] = {}
     of_kind: dict[NameKind, list[KnownBy]] = {}
     for name in dict.fromkeys(names):
         of_kind.setdefault(name.kind, []).append(name)
     for name in of_kind.get("userId", ()):
         user_id = ids.parse(name.value)
         if user_id is not None:
-            found[name] = user_id
+            found[name] = (user_id, False)
     found |= await _of_phones(work, of_kind.get("phone", ()))
     found |= await _of_external_ids(work, of_kind.get("externalId", ()))
     found |= await _of_member_codes(work, of_kind.get("memberCode", ()))
     found |= await _of_tokens(work, of_kind.get("cardToken", ()))
-    living = await survivors(work, found.values())
-    return [None if name not in found else living.get(found[name]) for name in names]
+    living = {customer_id: customer_id for customer_id, is_active in found.values() if is_active}
+    living |= await survivors(work, [customer_id for customer_id, _ in found.values() if customer_id not in living])
+    return [None if name not in found else living.get(found[name][0]) for name in names]
 
 
 async def survivors(work: Work, customer_ids: Iterable[UUID]) -> dict[UUID, UUID]:
@@ -135,7 +140,7 @@ def _scope(name: KnownBy) -> str:
     return str(name.partner_id) if name.kind in ("externalId", "cardToken") else ""
 
 
-async def _of_phones(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, UUID]:
+async def _of_phones(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, Found]:
     if not names:
         return {}
     indexes = {name: work.keys.blind_index(work.tenant.id, name.value) for name in names}
@@ -143,26 +148,26 @@ async def _of_phones(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, UUID
     for row in await work.db.rows(OF_PHONES, work.tenant.id, list(set(indexes.values()))):
         people.setdefault(row[0], []).append((row[1], row[2]))
     chosen = {index: of[0][0] for index, of in people.items() if of[0][1] or len(of) == 1}
-    return {name: chosen[index] for name, index in indexes.items() if index in chosen}
+    return {name: (chosen[index], True) for name, index in indexes.items() if index in chosen}
 
 
-async def _of_external_ids(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, UUID]:
+async def _of_external_ids(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, Found]:
     if not names:
         return {}
     columns = [name.partner_id for name in names], [name.value for name in names]
     rows = await work.db.rows(OF_EXTERNAL_IDS, work.tenant.id, *columns)
-    return {KnownBy(row[0], "externalId", row[1]): row[2] for row in rows}
+    return {KnownBy(row[0], "externalId", row[1]): (row[2], row[3]) for row in rows}
 
 
-async def _of_member_codes(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, UUID]:
+async def _of_member_codes(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, Found]:
     known = await merging.of_member_codes(work, list({name.value for name in names})) if names else {}
-    return {name: known[name.value] for name in names if name.value in known}
+    return {name: (known[name.value], False) for name in names if name.value in known}
 
 
-async def _of_tokens(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, UUID]:
+async def _of_tokens(work: Work, names: Sequence[KnownBy]) -> dict[KnownBy, Found]:
     if not names:
         return {}
     indexes = {identity_index(work, name): name for name in names}
     partners = list({name.partner_id for name in names})
     rows = await work.db.rows(OF_TOKENS, work.tenant.id, partners, list(indexes))
-    return {indexes[row[0]]: row[1] for row in rows}
+    return {indexes[row[0]]: (row[1], False) for row in rows}

@@ -777,9 +777,13 @@ CREATE TABLE public.imports (
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    sha256 bytea,
+    size bigint,
     CONSTRAINT imports_attribution_check CHECK ((attribution = ANY (ARRAY['immediate'::text, 'reconciled'::text]))),
     CONSTRAINT imports_format_check CHECK ((format = ANY (ARRAY['csv'::text, 'ndjson'::text, 'parquet'::text]))),
     CONSTRAINT imports_kind_check CHECK ((kind = ANY (ARRAY['transaction'::text, 'visit'::text, 'order'::text]))),
+    CONSTRAINT imports_sha256_check CHECK ((length(sha256) = 32)),
+    CONSTRAINT imports_size_check CHECK ((size > 0)),
     CONSTRAINT imports_status_check CHECK ((status = ANY (ARRAY['uploading'::text, 'accepted'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 );
 

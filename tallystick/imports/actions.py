@@ -20,6 +20,7 @@ from tallystick.imports.model import KEPT_DAYS, Format, Import, missing
 
 FIRST: Final = UUID(int=0)
 """Behind it what waits is released: before everything."""
+BEGIN_ANEW: Final = "Nothing of it was read. Begin a new import."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,22 @@ class CreateImport:
     time_zone: str | None
     attribution: Literal["immediate", "reconciled"] | None
     tell_progress: bool
+    sha256: bytes | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StartImport:
-    """The file was sent in so many parts; read it."""
+    """The file was sent in so many parts; read it. `digest` is of the parts that were there when it was counted, if it was."""
 
     asked: Asked
     import_id: UUID
     parts: int
+    digest: bytes | None = None
+
+
+class FileDiffers(Refusal):
+    code, status, title = "FileDiffers", 409, "What was sent is not the file that was announced."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ async def create(work: Work, commands: Sequence[CreateImport]) -> list[Answer | 
         fingerprint=lambda each: msgspec.json.encode(
             [
                 each.merchant_id, each.kind, each.format, each.columns, each.delimiter, each.currency, each.attribution,
-                each.tell_progress, each.time_zone,
+                each.tell_progress, each.time_zone, each.sha256, each.size,
             ]
         ),
         seal=HouseSeal(),
@@ -139,6 +147,8 @@ async def _create(work: Work, command: CreateImport) -> Answer | Refusal:
         version=1,
         created_at=work.now,
         updated_at=work.now,
+        sha256=command.sha256,
+        size=command.size,
     )
     await store.insert(work, made)
     audit.note(work, command.asked, status=201, resource_id=made.id)
@@ -157,11 +167,27 @@ async def _start(work: Work, command: StartImport) -> Answer | Refusal:
         what = f"Part {missed[0]} was not sent" if missed else f"{len(sizes)} parts were sent"
         return InvalidRequest(f"{what}. Send every part, numbered from 1, then start.", source=attribute("parts"))
     total = sum(size for _, size in sizes)
+    differs = _differs(found, total, command.digest)
+    if differs is not None:
+        return differs
     return await _written(
         work,
         command.asked,
         replace(found, status="accepted", parts=command.parts, byte_count=total, due_at=work.real_now),
     )
+
+
+def _differs(found: Import, total: int, digest: bytes | None) -> Refusal | None:
+    """The refusal of a file that is not the one that was announced. Nothing of it is read, and parts never change."""
+    if found.size is not None and found.size != total:
+        detail = f"`size` was announced as {found.size}, and {total} bytes were sent."
+        return FileDiffers(f"{detail} {BEGIN_ANEW}", source=attribute("size"))
+    if found.sha256 is None or found.sha256 == digest:
+        return None
+    if digest is None:
+        return InvalidRequest("A part came while the others were counted. Start it again.", source=attribute("parts"))
+    detail = f"`sha256` was announced as {found.sha256.hex()}, and what was sent has {digest.hex()}."
+    return FileDiffers(f"{detail} {BEGIN_ANEW}", source=attribute("sha256"))
 
 
 async def _end(work: Work, command: EndImport) -> Answer | Refusal:

@@ -1,5 +1,6 @@
 """Imports over HTTP: announce a file, send it in parts, start it, watch it, and decide on what waits."""
 
+import asyncio
 import csv
 import hashlib
 import io
@@ -26,10 +27,9 @@ from tallystick.base.errors import (
 from tallystick.base.routes import PAGE, Call, Reply, Route, Takes
 from tallystick.base.work import Runtime, Tenant
 from tallystick.customers.api import NoAttributes, path_id, replied
-from tallystick.imports import actions, resource
-from tallystick.imports.actions import CreateImport, EndImport, StartImport
-from tallystick.imports.model import FIELDS, PART_BYTES, PARTS_MAX, Format, Import, missing
-from tallystick.imports.running import line_place, part_place
+from tallystick.imports import actions, checking, resource
+from tallystick.imports.actions import CreateImport, EndImport, FileDiffers, StartImport
+from tallystick.imports.model import FIELDS, PART_BYTES, PARTS_MAX, Format, Import, line_place, missing, part_place
 from tallystick.merchants import MerchantDirectory
 from tallystick.merchants.model import MACHINE_ZONES
 
@@ -38,8 +38,18 @@ Column = Annotated[str, Meta(min_length=1, max_length=255)]
 Zone = Annotated[
     str, Meta(min_length=1, max_length=100, description="Of instants without an offset: a name of the IANA database.")
 ]
+Digest = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-f]{64}$",
+        max_length=64,
+        description="SHA-256 of the whole file, 64 lower-case hexadecimal digits.",
+    ),
+]
 EXAMPLE: Final = {"kind": "transaction", "format": "csv", "columns": {"sourceId": "receipt", "occurredAt": "date"}}
 PAGE_OF_DOWNLOAD: Final = 1_000
+AT_ONCE: Final = 2
+"""How many files a process counts the digest of at a time; others wait their turn."""
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -48,17 +58,22 @@ class PartConflict(Refusal):
 
 
 class ImportToSend(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """A file of activity. `columns` names the file's own column of each field, where it is not the field's name."""
+    """A file of activity. `columns` names the file's own column of each field, where it is not the field's name.
+
+    What is sent is held against `sha256` and `size` before it is read.
+    """
 
     kind: Literal["transaction", "visit", "order"]
     format: Format
     merchant_id: str | None = None
     columns: dict[Field, Column] = {}
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)] | None = None
     time_zone: Zone | None = None
     attribution: Literal["immediate", "reconciled"] | None = None
     tell_progress: bool = False
+    sha256: Digest | None = None
+    size: Annotated[int, Meta(ge=1, le=PARTS_MAX * PART_BYTES)] | None = None
 
 
 class ImportToStart(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -88,7 +103,7 @@ async def create_import(directory: MerchantDirectory, call: Call) -> Reply:
         raise Refusals(faults)
     command = CreateImport(
         call.asked, merchant_id, sent.kind, sent.format, sent.columns, sent.delimiter, sent.currency, sent.time_zone,
-        sent.attribution, sent.tell_progress,
+        sent.attribution, sent.tell_progress, None if sent.sha256 is None else bytes.fromhex(sent.sha256), sent.size,
     )  # fmt: skip
     return replied(await call.house.batcher.submit(actions.create, call.caller.tenant, command))
 
@@ -116,10 +131,13 @@ async def put_part(call: Call) -> Reply:
     return Reply(200, shown, resource_id=import_id)
 
 
-async def start_import(call: Call) -> Reply:
+async def start_import(turns: asyncio.Semaphore, call: Call) -> Reply:
     """Read the file, in the background."""
     sent: ImportToStart = call.attributes
-    command = StartImport(call.asked, path_id(call, missing()), sent.parts)
+    import_id = path_id(call, missing())
+    async with turns:
+        digest = await checking.digest(call.house.runtime, call.caller, import_id, sent.parts)
+    command = StartImport(call.asked, import_id, sent.parts, digest)
     return replied(await call.house.batcher.submit(actions.start, call.caller.tenant, command))
 
 
@@ -151,6 +169,17 @@ async def list_imports(call: Call) -> Reply:
     async with call.house.runtime.reading(caller.tenant) as work:
         page, total = await store.listed(work, partner_id, caller.merchant_ids, offset, limit)
     shown = [resource.shown(each) for each in page]
+    return Reply(200, jsonapi.listing(shown, total=total, offset=offset, limit=limit, call=call))
+
+
+async def list_parts(call: Call) -> Reply:
+    """What was received of a file, in order; nothing, once the file is forgotten."""
+    offset, limit = jsonapi.page(call)
+    found = await _visible(call)
+    async with call.house.runtime.reading(call.caller.tenant) as work:
+        total = await store.count_parts(work, found.id)
+        received = await store.parts(work, found.id, offset, limit) if offset < total else []
+    shown = [resource.part(found, each) for each in received]
     return Reply(200, jsonapi.listing(shown, total=total, offset=offset, limit=limit, call=call))
 
 
@@ -247,8 +276,8 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
             raw="application/octet-stream", large=True, errors=(NotFound, InvalidState, PartConflict),
         ),
         Route(
-            "POST", f"{one}/start", start_import, write, "Read a file", Takes(ImportToStart, ("StartImport",), {"parts": 12}),
-            gives, keyed=True, errors=verb,
+            "POST", f"{one}/start", partial(start_import, asyncio.Semaphore(AT_ONCE)), write, "Read a file",
+            Takes(ImportToStart, ("StartImport",), {"parts": 12}), gives, keyed=True, errors=(*verb, FileDiffers),
         ),
         Route(
             "POST", f"{one}/cancel", cancel_import, write, "Stop reading a file",
@@ -260,6 +289,10 @@ def routes(directory: MerchantDirectory) -> tuple[Route, ...]:
         ),
         Route("GET", gives.path, list_imports, read, "List imports", gives=gives, many=True, query=PAGE),
         Route("GET", one, get_import, read, "Get an import", gives=gives, errors=(NotFound,)),
+        Route(
+            "GET", resource.PART.path, list_parts, read, "List parts that were received", gives=resource.PART, many=True,
+            query=PAGE, errors=(NotFound,),
+        ),
         Route(
             "GET", resource.REJECTION.path, list_rejections, read, "List lines that were not taken",
             gives=resource.REJECTION, many=True, query=PAGE, errors=(NotFound,),

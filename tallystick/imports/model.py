@@ -78,12 +78,24 @@ class Import:
     version: int
     created_at: datetime
     updated_at: datetime
+    sha256: bytes | None
+    size: int | None
+    """Both of the whole file, where its sender named them: what was sent is held against them before it is read."""
 
     def seen_by(self, caller: Caller) -> bool:
         """Its partner's own, or the programme's by agreement; within its merchants."""
         if caller.merchant_ids is not None and self.merchant_id not in caller.merchant_ids:
             return False
         return caller.sees_programme or self.partner_id == caller.partner_id
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a file that was received, by its number, and the SHA-256 of its bytes."""
+
+    number: int
+    byte_count: int
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +111,13 @@ class Rejection:
 def missing() -> NotFound:
     """The refusal for an import that is unknown, or someone else's."""
     return NotFound("No import has this id. Verify the id.")
+
+
+def part_place(import_id: UUID, number: int) -> bytes:
+    """Where a part of a file is sealed for."""
+    return import_id.bytes + number.to_bytes(8, "big")
+
+
+def line_place(import_id: UUID, line: int) -> bytes:
+    """Where a line that was not taken is sealed for."""
+    return b"line" + import_id.bytes + line.to_bytes(8, "big")

@@ -1,7 +1,7 @@
-"""What lines say, read as activity. Pure but for looking up the merchant and its locations."""
+"""What lines say, read as activity. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
@@ -10,20 +10,16 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from tallystick import merchants
 from tallystick.activity import sent
 from tallystick.activity.checking import sums
 from tallystick.activity.model import AMOUNT_MAX, Identity, Item, Method, Payment, RecordActivity, Type
 from tallystick.base import clock, ids, phone
 from tallystick.base.errors import Refusal
-from tallystick.base.work import Asked, Work
-from tallystick.imports import lines
-from tallystick.imports.cutting import Record
+from tallystick.base.work import Asked
 from tallystick.imports.lines import Said
-from tallystick.imports.model import Import, Rejection
+from tallystick.imports.model import Import
 from tallystick.merchants import MerchantRef
 
-INVALID: Final = "InvalidRequest"
 METHODS: Final = frozenset(get_args(Method))
 TYPES: Final = frozenset({"Purchase", "Void", "Refund"})
 IDENTITIES: Final = ("userId", "phoneNumber", "externalId", "memberCode", "cardToken")
@@ -31,33 +27,6 @@ QUANTITY_MAX: Final = 1_000_000
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _LOCAL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?")
-
-
-async def commands(
-    work: Work, found: Import, asked: Asked, chunk: Sequence[Record]
-) -> tuple[list[tuple[RecordActivity, Record]], list[Rejection]]:
-    """What the records of a chunk tell, each with its record, and those that cannot be read."""
-    names = found.header or ()
-    columns = lines.wanted(found, names) if found.format == "csv" else {}
-    rejections: list[Rejection] = []
-    read: list[tuple[Said, Record]] = []
-    for record in chunk:
-        said = lines.values(found, record, columns, len(names))
-        if isinstance(said, Rejection):
-            rejections.append(said)
-        elif said is not None:
-            read.append((said, record))
-    named = {place for said, _ in read if isinstance(place := _place(said), str)}
-    places = await merchants.location_ids_by_external(work, found.merchant_id, sorted(named))
-    shop = (await merchants.by_ids(work, [found.merchant_id]))[found.merchant_id]
-    reading = Reading(found, asked, shop.country, sent.source(asked.caller, found.kind, None), places)
-    told = []
-    for said, record in read:
-        try:
-            told.append((reading.activity(said, record.line), record))
-        except ValueError as wrong:
-            rejections.append(lines.rejection(record, INVALID, f"{str(wrong).rstrip('.')}."))
-    return told, rejections
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +125,8 @@ class Reading:
         return found
 
 
-def _place(said: Said) -> Any:
+def place_in(said: Said) -> Any:
+    """By which id of the partner's own a line names its location, if it does."""
     return said.get("locationExternalId") if isinstance(said, dict) else said.location_external_id
 
 

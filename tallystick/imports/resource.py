@@ -7,11 +7,11 @@ import msgspec
 from tallystick import events
 from tallystick.base import clock, jsonapi
 from tallystick.base.routes import Resource
-from tallystick.imports.model import Format, Import, Status
+from tallystick.imports.model import Format, Import, Part, Status
 
 
 class ImportAttributes(msgspec.Struct, rename="camel", gc=False):
-    """A file of activity, and how far its reading is. `percent` is of its bytes."""
+    """A file of activity, and how far its reading is. `percent` is of its bytes; `sha256` and `size` are what its sender named."""
 
     merchant_id: str
     kind: Literal["transaction", "visit", "order"]
@@ -22,6 +22,8 @@ class ImportAttributes(msgspec.Struct, rename="camel", gc=False):
     time_zone: str | None
     attribution: Literal["immediate", "reconciled"] | None
     tell_progress: bool
+    sha256: str | None
+    size: int | None
     byte_count: int
     lines_done: int
     accepted: int
@@ -33,6 +35,14 @@ class ImportAttributes(msgspec.Struct, rename="camel", gc=False):
     started_at: str | None
     finished_at: str | None
     released_at: str | None
+
+
+class PartAttributes(msgspec.Struct, rename="camel", gc=False):
+    """A part of a file that was received, by its number."""
+
+    number: int
+    byte_count: int
+    sha256: str
 
 
 class RejectionAttributes(msgspec.Struct, rename="camel", gc=False):
@@ -58,6 +68,8 @@ IMPORT: Final = Resource(
         "timeZone": "America/New_York",
         "attribution": None,
         "tellProgress": False,
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "size": 104857600,
         "byteCount": 104857600,
         "linesDone": 481000,
         "accepted": 480112,
@@ -73,6 +85,18 @@ IMPORT: Final = Resource(
 )
 IMPORT_EVENT: Final = IMPORT
 """Nothing of it is personal, so that events hold the same."""
+
+PART: Final = Resource(
+    "ImportPart",
+    "/api/v1/imports/{id}/parts",
+    PartAttributes,
+    {
+        "number": 3,
+        "byteCount": 4194304,
+        "sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+    },
+    is_named=True,
+)
 
 REJECTION: Final = Resource(
     "ImportRejection",
@@ -106,6 +130,8 @@ def shown(found: Import) -> bytes:
             time_zone=found.time_zone,
             attribution=found.attribution,
             tell_progress=found.tell_progress,
+            sha256=None if found.sha256 is None else found.sha256.hex(),
+            size=found.size,
             byte_count=found.byte_count,
             lines_done=found.lines_done,
             accepted=found.accepted,
@@ -119,6 +145,12 @@ def shown(found: Import) -> bytes:
             released_at=rendered[2],
         ),
     )
+
+
+def part(found: Import, received: Part) -> bytes:
+    """A part that was received as a resource object."""
+    told = PartAttributes(received.number, received.byte_count, received.digest.hex())
+    return jsonapi.resource(PART, f"{found.id}:{received.number}", told)
 
 
 def document(found: Import) -> bytes:

@@ -1,61 +1,36 @@
 """Read files: chunk by chunk, each in one work that carries out its lines and moves the mark behind them.
 
-Whoever is killed leaves a mark behind the last chunk that was committed, and the next one goes on there: no line is carried out
-twice, and none is left out. The lines' own names hold that, too.
+The next chunk is read meanwhile. Whoever is killed leaves a mark behind the last chunk that was committed, and the next one goes on
+there: no line is carried out twice, and none is left out. The lines' own names hold that, too.
 """
 
 import asyncio
+import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import IO, Final
 from uuid import UUID
 
 import tallystick.imports.store as store
-from tallystick import activity, events, partners
-from tallystick.activity.model import Recorded
-from tallystick.base import logs
-from tallystick.base.batcher import BUSY, RETRIED, TRIES
-from tallystick.base.db import LOST, Row
-from tallystick.base.errors import Refusal, Unavailable, UnexpectedError
+from tallystick import events, partners
+from tallystick.base.ahead import one_ahead
+from tallystick.base.db import Row
 from tallystick.base.rounds import each_in_turn
-from tallystick.base.work import Asked, Caller, Runtime, Tenant, Work
-from tallystick.imports import columnar, ending, lines, reading, resource
+from tallystick.base.work import Runtime, Tenant
+from tallystick.imports import columnar, ending, lines, mark, resource
+from tallystick.imports.carrying import LEASE, carry_on
+from tallystick.imports.chunks import Pace, Reader, chunks
 from tallystick.imports.cutting import Cutter, Record, Unreadable
-from tallystick.imports.model import KEPT_DAYS, Import
+from tallystick.imports.mark import Moved
+from tallystick.imports.model import KEPT_DAYS, Import, part_place
 
-FIRST: Final = 500
-MOST: Final = 5_000
-LOCKED_SECONDS: Final = 0.2
-"""For about so long a chunk may hold its locks: the next one is cut by how long the last took."""
-CHUNK_BYTES: Final = 8 * 1024 * 1024
 STEP_SECONDS: Final = 5.0
 """After so long a step ends, so that others have their turn and a process can stop."""
 WHOLE_SECONDS: Final = 60.0
 """The same for files that have to be put together first."""
-LEASE: Final = timedelta(seconds=15)
-"""For so long nobody else begins with a file of which a chunk was carried out; who was killed leaves it to others after that."""
-FAULTS_MAX: Final = 20
-"""So many lines of a step may fail by a fault of ours, each left behind as a rejection; one more, and the step fails instead."""
-FAULT: Final = "The fault is ours and has been recorded. Send the line again later."
-
-
-class Moved(Exception):
-    """Somebody else reads this file now."""
-
-
-@dataclass(slots=True)
-class _Pace:
-    """How many lines the next chunk takes, and how many lines of the step were left behind by a fault of ours."""
-
-    size: int = FIRST
-    faults: int = 0
-
-    def took(self, count: int, seconds: float) -> None:
-        if count:
-            self.size = min(MOST, max(50, int(count * LOCKED_SECONDS / max(seconds, 0.001))))
 
 
 async def run_due(runtime: Runtime) -> bool:
@@ -81,7 +56,7 @@ async def go_on(runtime: Runtime, tenant: Tenant, import_id: UUID, *, seconds: f
             found = replace(found, status="running", started_at=work.now)
         if found.status == "running":
             whole = timedelta(seconds=WHOLE_SECONDS) if found.format == "parquet" else timedelta(0)
-            found = await _write(work, replace(found, due_at=work.real_now + LEASE + whole))
+            found = await mark.write(work, replace(found, due_at=work.real_now + LEASE + whole))
     if found.status == "running":
         await _read(runtime, tenant, found, seconds if found.format != "parquet" else max(seconds, WHOLE_SECONDS))
         await _let_go(runtime, tenant, import_id)
@@ -95,9 +70,7 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
     if caller is None:
         await _fail(runtime, tenant, found, "The partner that sent the file is not let in any more.")
         return
-    until, pace = time.monotonic() + seconds, _Pace()
-    chunk: list[Record] = []
-    size = 0
+    until, pace = time.monotonic() + seconds, Pace()
     held: IO[bytes] | None = None
     try:
         if found.format == "parquet":
@@ -105,20 +78,13 @@ async def _read(runtime: Runtime, tenant: Tenant, found: Import, seconds: float)
             found, coming = await _rows(runtime, tenant, found, held)
         else:
             coming = _records(runtime, tenant, found)
-        async for record in coming:
-            if found.format == "csv" and found.header is None:
-                found = await _begin(runtime, tenant, found, record)
-                continue
-            chunk.append(record)
-            size += len(record.text)
-            if len(chunk) >= pace.size or size >= CHUNK_BYTES:
-                found = await _timed(runtime, tenant, found, caller, chunk, pace)
-                chunk, size = [], 0
-                if time.monotonic() > until:
-                    return
-        if chunk:
-            found = await _timed(runtime, tenant, found, caller, chunk, pace)
-        await _complete(runtime, tenant, found)
+        if found.format == "csv" and found.header is None and (first := await anext(coming, None)) is not None:
+            found = await _begin(runtime, tenant, found, first)
+        reader = Reader(runtime, tenant, found, caller)
+        async with contextlib.aclosing(one_ahead(chunks(reader, coming, pace))) as ahead:
+            found, was_all = await carry_on(reader, found, ahead, pace, until)
+        if was_all:
+            await _complete(runtime, tenant, found)
     except Unreadable as wrong:
         await _fail(runtime, tenant, found, str(wrong))
     except Moved:
@@ -141,8 +107,8 @@ async def _rows(
     if found.header is None:
         header = columnar.names(file)
         async with runtime.work(tenant) as work:
-            stands = await _stands(work, found)
-            found = await _write(work, replace(stands, header=header))
+            stands = await mark.stands(work, found)
+            found = await mark.write(work, replace(stands, header=header))
     assert found.header is not None, "it was written just now"
     fields = columnar.fields_in(lines.wanted(found, found.header), found.header)
     return found, columnar.records(file, fields, rows_done=found.lines_done, size=found.byte_count)
@@ -150,8 +116,8 @@ async def _rows(
 
 async def _renew(runtime: Runtime, tenant: Tenant, found: Import) -> Import:
     async with runtime.work(tenant) as work:
-        stands = await _stands(work, found)
-        return await _write(work, replace(stands, due_at=work.real_now + LEASE + timedelta(seconds=WHOLE_SECONDS)))
+        stands = await mark.stands(work, found)
+        return await mark.write(work, replace(stands, due_at=work.real_now + LEASE + timedelta(seconds=WHOLE_SECONDS)))
 
 
 async def _let_go(runtime: Runtime, tenant: Tenant, import_id: UUID) -> None:
@@ -159,7 +125,7 @@ async def _let_go(runtime: Runtime, tenant: Tenant, import_id: UUID) -> None:
     async with runtime.work(tenant) as work:
         stands = await store.take(work, import_id)
         if stands is not None and stands.status == "running":
-            await _write(work, replace(stands, due_at=work.real_now))
+            await mark.write(work, replace(stands, due_at=work.real_now))
 
 
 async def _records(runtime: Runtime, tenant: Tenant, found: Import) -> AsyncIterator[Record]:
@@ -187,125 +153,32 @@ async def _pieces(runtime: Runtime, tenant: Tenant, found: Import, behind: int) 
         passed += size
 
 
-def part_place(import_id: UUID, number: int) -> bytes:
-    """Where a part is sealed for."""
-    return import_id.bytes + number.to_bytes(8, "big")
-
-
 async def _begin(runtime: Runtime, tenant: Tenant, found: Import, record: Record) -> Import:
     """The first line of a CSV file names its columns."""
     header = lines.header(record, found.delimiter)
     lines.wanted(found, header)
     async with runtime.work(tenant) as work:
-        stands = await _stands(work, found)
-        return await _write(
+        stands = await mark.stands(work, found)
+        return await mark.write(
             work, replace(stands, header=header, bytes_done=record.bytes_done, lines_done=record.lines_done)
         )
 
 
-async def _timed(
-    runtime: Runtime, tenant: Tenant, found: Import, caller: Caller, chunk: Sequence[Record], pace: _Pace
-) -> Import:
-    began = time.monotonic()
-    done = await _carried_out(runtime, tenant, found, caller, chunk, pace)
-    pace.took(len(chunk), time.monotonic() - began)
-    return done
-
-
-async def _carried_out(
-    runtime: Runtime, tenant: Tenant, found: Import, caller: Caller, chunk: Sequence[Record], pace: _Pace
-) -> Import:
-    """The chunk as a whole; where that fails by a fault of ours in halves, until a line that fails alone is left behind."""
-    for attempt in range(TRIES):
-        try:
-            return await carry_out(runtime, tenant, found, caller, chunk)
-        except RETRIED:
-            await asyncio.sleep(0.005 * attempt)
-        except (Moved, Unreadable, Unavailable, *LOST, *BUSY):
-            raise
-        except Exception as fault:
-            if len(chunk) > 1:
-                middle = len(chunk) // 2
-                halfway = await _carried_out(runtime, tenant, found, caller, chunk[:middle], pace)
-                return await _carried_out(runtime, tenant, halfway, caller, chunk[middle:], pace)
-            pace.faults += 1
-            if pace.faults > FAULTS_MAX:
-                raise
-            logs.log().error("A line of a file could not be taken.", import_id=found.id, exc_info=fault)
-            return await carry_out(runtime, tenant, found, caller, chunk, is_faulty=True)
-    raise Unavailable("Too much contention just now; the file is read on later.")
-
-
-async def carry_out(
-    runtime: Runtime, tenant: Tenant, found: Import, caller: Caller, chunk: Sequence[Record], *, is_faulty: bool = False
-) -> Import:
-    """Carry out a chunk, or leave it behind, and move the mark behind it, in one transaction. Raises Moved."""
-    asked = Asked(caller, found.request_id, "POST", resource.IMPORT.path)
-    async with runtime.work(tenant) as work:
-        stands = await _stands(work, found)
-        commands, rejections = await reading.commands(work, stands, asked, () if is_faulty else chunk)
-        if is_faulty:
-            rejections = [lines.rejection(each, UnexpectedError.code, FAULT) for each in chunk]
-        told = [command for command, _ in commands]
-        outcomes = await activity.accept(work, told, all_moved=stands.tell_progress) if told else []
-        duplicates = 0
-        for (_, record), outcome in zip(commands, outcomes, strict=True):
-            if isinstance(outcome, Refusal):
-                rejections.append(lines.rejection(record, outcome.code, outcome.detail))
-            else:
-                duplicates += outcome.duplicate
-        rejections.sort(key=lambda each: each.line)
-        sealed = [work.keys.seal(each.text, line_place(stands.id, each.line)) for each in rejections]
-        await store.reject(work, stands.id, rejections, sealed)
-        taken = sum(isinstance(outcome, Recorded) for outcome in outcomes) - duplicates
-        return await _write(
-            work,
-            replace(
-                stands,
-                bytes_done=chunk[-1].bytes_done,
-                lines_done=chunk[-1].lines_done,
-                accepted=stands.accepted + taken,
-                duplicates=stands.duplicates + duplicates,
-                rejected=stands.rejected + len(rejections),
-                due_at=work.real_now + LEASE,
-            ),
-        )
-
-
-def line_place(import_id: UUID, line: int) -> bytes:
-    """Where a line that was not taken is sealed for."""
-    return b"line" + import_id.bytes + line.to_bytes(8, "big")
-
-
-async def _stands(work: Work, found: Import) -> Import:
-    """The import as it stands, locked, with its mark where it was left. Raises Moved."""
-    stands = await store.lock(work, found.id)
-    if stands is None or (stands.status, stands.bytes_done) != ("running", found.bytes_done):
-        raise Moved
-    return stands
-
-
-async def _write(work: Work, found: Import) -> Import:
-    written = replace(found, version=found.version + 1, updated_at=work.now)
-    await store.update(work, written)
-    return written
-
-
 async def _complete(runtime: Runtime, tenant: Tenant, found: Import) -> None:
     async with runtime.work(tenant) as work:
-        stands = await _stands(work, found)
+        stands = await mark.stands(work, found)
         due = work.real_now + timedelta(days=KEPT_DAYS)
-        done = await _write(work, replace(stands, status="completed", finished_at=work.now, due_at=due))
+        done = await mark.write(work, replace(stands, status="completed", finished_at=work.now, due_at=due))
         events.record(work, resource.event("import.completed", done))
 
 
 async def _fail(runtime: Runtime, tenant: Tenant, found: Import, why: str) -> None:
     async with runtime.work(tenant) as work:
         try:
-            stands = await _stands(work, found)
+            stands = await mark.stands(work, found)
         except Moved:
             return
         due = work.real_now + timedelta(days=KEPT_DAYS)
         failed = replace(stands, status="failed", detail=why, finished_at=work.now, due_at=due)
-        done = await _write(work, failed)
+        done = await mark.write(work, failed)
         events.record(work, resource.event("import.failed", done))

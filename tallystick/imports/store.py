@@ -8,21 +8,21 @@ import msgspec
 
 from tallystick.base.db import Row
 from tallystick.base.work import Work
-from tallystick.imports.model import Import, Rejection
+from tallystick.imports.model import Import, Part, Rejection
 
 COLUMNS: Final = """id, partner_id, client_id, merchant_id, request_id, kind, format, columns, delimiter, currency,
     time_zone, tell_progress, status,
     attribution, released_at, rejecting, release_after, parts, byte_count, bytes_done, lines_done, header, accepted,
     duplicates, rejected,
-    detail, due_at, started_at, finished_at, version, created_at, updated_at"""
+    detail, due_at, started_at, finished_at, version, created_at, updated_at, sha256, size"""
 
 INSERT: Final = """
 insert into imports (
     tenant_id, id, partner_id, client_id, merchant_id, request_id, kind, format, columns, delimiter, currency,
     time_zone, tell_progress, status,
-    attribution, due_at, created_at, updated_at
+    attribution, due_at, created_at, updated_at, sha256, size
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploading', $14, $15, $16, $16)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'uploading', $14, $15, $16, $16, $17, $18)
 """
 
 UPDATE: Final = """
@@ -54,6 +54,12 @@ PART: Final = (
     "select byte_count, digest, content from import_parts where tenant_id = $1 and import_id = $2 and part = $3"
 )
 SIZES: Final = "select part, byte_count from import_parts where tenant_id = $1 and import_id = $2 order by part"
+COUNT_PARTS: Final = "select count(*) from import_parts where tenant_id = $1 and import_id = $2"
+PARTS: Final = """
+select part, byte_count, digest from import_parts where tenant_id = $1 and import_id = $2
+order by part
+offset $3 limit $4
+"""
 FORGET_PARTS: Final = "delete from import_parts where tenant_id = $1 and import_id = $2"
 
 REJECT: Final = """
@@ -88,7 +94,7 @@ async def insert(work: Work, made: Import) -> None:
         INSERT, work.tenant.id, made.id, made.partner_id, made.client_id, made.merchant_id, made.request_id,
         made.kind, made.format,
         msgspec.json.encode(made.columns).decode(), made.delimiter, made.currency, made.time_zone,
-        made.tell_progress, made.attribution, made.due_at, made.created_at,
+        made.tell_progress, made.attribution, made.due_at, made.created_at, made.sha256, made.size,
     )  # fmt: skip
 
 
@@ -151,6 +157,20 @@ async def put_part(work: Work, import_id: UUID, part: int, size: int, digest: by
 async def sizes(work: Work, import_id: UUID) -> list[tuple[int, int]]:
     """(part, bytes) of what was sent of a file."""
     return [(row[0], row[1]) for row in await work.db.rows(SIZES, work.tenant.id, import_id)]
+
+
+async def parts(work: Work, import_id: UUID, offset: int, limit: int) -> list[Part]:
+    """What was received of a file, in order."""
+    return [
+        Part(row[0], row[1], bytes(row[2]))
+        for row in await work.db.rows(PARTS, work.tenant.id, import_id, offset, limit)
+    ]
+
+
+async def count_parts(work: Work, import_id: UUID) -> int:
+    """How many parts of a file were received."""
+    total: int = await work.db.value(COUNT_PARTS, work.tenant.id, import_id)
+    return total
 
 
 async def part(work: Work, import_id: UUID, number: int) -> bytes | None:

@@ -9,18 +9,18 @@ from tallystick.base import clock
 from tallystick.base.db import Pool
 from tallystick.base.keys import MasterKeys
 from tallystick.base.work import Runtime
-from tallystick.imports import running
+from tallystick.imports.chunks import Pace
 from tallystick.main import CLOSINGS
 
 
-def _slow(pace: running._Pace) -> None:
+def _slow(pace: Pace) -> None:
     pace.size, pace.faults = 20, 0
 
 
 async def main(dsn: str, key_file: str) -> None:
     """Read, a few lines at a time."""
-    running._Pace.took = lambda *_: None  # type: ignore[method-assign]
-    running._Pace.__init__ = _slow  # type: ignore[method-assign,assignment]
+    Pace.took = lambda *_: None  # type: ignore[method-assign]
+    Pace.__init__ = _slow  # type: ignore[method-assign,assignment]
     runtime = Runtime(Pool(dsn, 4, name="dying"), clock.utc, MasterKeys.read(Path(key_file)), CLOSINGS)
     while True:
         if not await imports.run_due(runtime):

@@ -1,12 +1,14 @@
 """Records cut out of bytes: where pieces end makes no difference, and nothing is lost."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.imports import cutting
+from tallystick.imports import cutting, lines
 from tallystick.imports.cutting import Cutter, Record, Unreadable
 
 PIECES = st.lists(
@@ -65,3 +67,23 @@ def test_a_line_that_is_too_long_is_told_once_also_at_the_end(
     found = [*cutter.feed(b"short\n" + b"x" * 30), *cutter.feed(b"x" * 10)]
     found += [*cutter.feed(b"x" * 5), *cutter.feed(b"", last=True)] if last_alone else cutter.feed(b"x" * 5, last=True)
     assert [(each.line, each.is_too_long, each.bytes_done) for each in found] == [(1, False, 6), (2, True, 51)]
+
+
+@given(
+    st.text(alphabet='ab,; \r"\t\u2028\x0b', max_size=12),
+    st.sampled_from(["\n", "\r\n", ""]),
+    st.sampled_from([",", ";", "\t", " "]),
+)
+def test_a_line_without_quotes_has_the_cells_that_a_reader_of_csv_finds(line: str, end: str, delimiter: str) -> None:
+    def cells(found: Callable[[], list[list[str]]]) -> list[str] | None:
+        try:
+            (one,) = found()
+        except (ValueError, csv.Error):
+            return None
+        return one
+
+    text = line + end
+    read = csv.reader(
+        [text] if "\n" not in text[:-1] else io.StringIO(text, newline=""), delimiter=delimiter, strict=True
+    )
+    assert cells(lambda: lines._cells(text, delimiter)) == cells(lambda: list(read))

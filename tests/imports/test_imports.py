@@ -10,6 +10,8 @@ from tallystick.base import ids
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tallystick.imports import running
+from tallystick.imports.carrying import LEASE
+from tallystick.imports.chunks import Pace
 from tests.api import Api, document_of, join
 from tests.conftest import Clock
 from tests.imports.cast import AT, HEAD, announce, put, read, rejections, sent, shown, upload
@@ -81,30 +83,31 @@ async def test_parts_are_cut_anywhere(api: Api, runtime: Runtime, part_bytes: in
 async def test_who_is_killed_leaves_a_mark_behind_what_was_done(
     api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    """Chunks of seven lines; the third dies on the way, twice."""
+    """Chunks of seven lines; the third dies on the way, twice, and with it whatever had begun."""
     user = await api.user()
     import_id = await upload(api, (HEAD + rows(user, 40)).encode())
-    monkeypatch.setattr(running, "FIRST", 7)
-    monkeypatch.setattr(running._Pace, "took", lambda *_: None)
-    monkeypatch.setattr(running._Pace, "__init__", lambda self: setattr(self, "size", 7))
-    real, calls = activity.accept, 0
+    monkeypatch.setattr(Pace, "took", lambda *_: None)
+    monkeypatch.setattr(Pace, "__init__", lambda self: setattr(self, "size", 7))
+    real, calls = activity.conclude, 0
 
     async def dies(*given: Any, **more: Any) -> Any:
         nonlocal calls
         calls += 1
         outcome = await real(*given, **more)
-        if calls in (3, 5):
-            raise KeyboardInterrupt
+        if calls >= 3:
+            raise ConnectionResetError
         return outcome
 
-    monkeypatch.setattr(activity, "accept", dies)
+    monkeypatch.setattr(activity, "conclude", dies)
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
+        calls = 0
+        with pytest.raises(ConnectionResetError):
             await running.go_on(runtime, api.tenant, ids.parse(import_id) or ids.new())
         halfway = await shown(api, import_id)
         assert halfway["accepted"] == await stored(runtime, api) < 40
         assert not await running.go_on(runtime, api.tenant, ids.parse(import_id) or ids.new())
-        clock.move(running.LEASE)
+        clock.move(LEASE)
+    monkeypatch.setattr(activity, "conclude", real)
     await read(runtime)
     assert counts(await shown(api, import_id)) == ("completed", 40, 0, 0)
     assert await stored(runtime, api) == 40

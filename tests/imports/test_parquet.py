@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tallystick.base.work import Runtime
-from tallystick.imports import columnar, running
+from tallystick.imports import carrying, columnar, running
+from tallystick.imports.chunks import Pace
 from tests.api import Api
 from tests.conftest import Clock
 from tests.imports.cast import AT, read, rejections, sent, shown, upload
@@ -107,25 +108,24 @@ async def test_columns_may_have_names_of_their_own_and_others_are_left_alone(api
 async def test_who_is_killed_leaves_a_mark_between_rows(
     api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(running._Pace, "took", lambda *_: None)
-    monkeypatch.setattr(running._Pace, "__init__", lambda self: setattr(self, "size", 4))
+    monkeypatch.setattr(Pace, "took", lambda *_: None)
+    monkeypatch.setattr(Pace, "__init__", lambda self: setattr(self, "size", 4))
     import_id = await upload(api, parquet(sales(30), row_group_size=9), format="parquet")
-    carried, real = 0, running.carry_out
+    carried, real = 0, carrying.carry_out
 
     async def dying(*args: Any, **more: Any) -> Any:
         nonlocal carried
         carried += 1
-        done = await real(*args, **more)
-        if carried == 3:
-            raise KeyboardInterrupt
-        return done
+        if carried > 3:
+            raise ConnectionResetError
+        return await real(*args, **more)
 
-    monkeypatch.setattr(running, "carry_out", dying)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(carrying, "carry_out", dying)
+    with pytest.raises(ConnectionResetError):
         await running.go_on(runtime, api.tenant, UUID(import_id))
     assert (await shown(api, import_id))["linesDone"] == 12
-    monkeypatch.setattr(running, "carry_out", real)
-    clock.move(running.LEASE)
+    monkeypatch.setattr(carrying, "carry_out", real)
+    clock.move(carrying.LEASE)
     await read(runtime)
     done = await shown(api, import_id)
     assert (done["status"], done["accepted"], done["duplicates"], done["linesDone"]) == ("completed", 30, 0, 30)

@@ -12,7 +12,8 @@ from tallystick.activity import releasing
 from tallystick.base import ids
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
-from tallystick.imports import running
+from tallystick.imports import carrying, mark, running
+from tallystick.imports.chunks import Pace, Reader
 from tests.activity.cast import progress_of, purchase, recorded, send, told, transaction
 from tests.activity.test_release import decide
 from tests.api import Api
@@ -62,15 +63,16 @@ async def test_who_reads_from_an_old_mark_is_stopped(runtime: Runtime, api: Api)
     async with runtime.work(api.tenant) as work:
         found = await import_store.take(work, import_id)
         assert found is not None
-        found = await running._write(work, replace(found, status="running", started_at=work.now))
+        found = await mark.write(work, replace(found, status="running", started_at=work.now))
     head, *chunk = [each async for each in running._records(runtime, api.tenant, found)]
     began = await running._begin(runtime, api.tenant, found, head)
     caller = await partners.caller_of(runtime.pool, began.client_id)
     assert caller is not None
-    done = await running.carry_out(runtime, api.tenant, began, caller, chunk[:2])
+    reader = Reader(runtime, api.tenant, began, caller)
+    done = await carrying.carry_out(reader, began, await reader.read(chunk[:2]), Pace())
     assert (done.accepted, done.lines_done) == (2, 3)
-    with pytest.raises(running.Moved):
-        await running.carry_out(runtime, api.tenant, began, caller, chunk)
+    with pytest.raises(mark.Moved):
+        await carrying.carry_out(reader, began, await reader.read(chunk), Pace())
 
 
 async def test_a_byte_order_mark_is_no_part_of_the_first_line(api: Api, runtime: Runtime) -> None:

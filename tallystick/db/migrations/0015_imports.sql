@@ -9,7 +9,7 @@ set local statement_timeout = '60s';
 -- class: tenant
 -- A file and how far its reading is: `bytes_done` and `lines_done` are behind the last line that was carried out, and whoever resumes
 -- goes on there. `header` are the columns of its first line. What waits to be reconciled is released chunk by chunk, behind
--- `release_after`. `due_at` is in real time.
+-- `release_after`. `due_at` is in real time. `sha256` and `size` are of the whole file, where its sender named them.
 create table imports (
     tenant_id uuid not null,
     id uuid not null,
@@ -44,6 +44,8 @@ create table imports (
     version integer not null default 1,
     created_at timestamptz not null,
     updated_at timestamptz not null,
+    sha256 bytea check (length(sha256) = 32),
+    size bigint check (size > 0),
     primary key (tenant_id, id)
 );
 create index imports_due on imports (tenant_id, due_at) where due_at is not null;
