@@ -29,6 +29,7 @@ def torture(
     minutes: Annotated[float, typer.Option(help="How long the processes are killed.", min=0.05, max=10_000)] = 1.0,
     seed: Annotated[int | None, typer.Option(help="What is done in which order; without, a new one, printed.")] = None,
     writers: Annotated[int, typer.Option(help="Partners that write at the same time.", min=1, max=200)] = 12,
+    tellers: Annotated[int, typer.Option(help="Tills that tell of activity at the same time.", min=0, max=200)] = 4,
     data: Annotated[
         Path | None, typer.Option(help="An empty directory for the house; kept. Without, a temporary one, removed.")
     ] = None,
@@ -41,7 +42,7 @@ def torture(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Kill processes under load, then prove that no acknowledged reward was lost or doubled. Exits 1 on any difference.
+    """Kill processes under load, then prove that no acknowledged reward or activity was lost or doubled. Exits 1 on any difference.
 
     With --races: many tills on the same cards, wallets and payments at once; then prove that no unit was lost or doubled.
     """
@@ -57,14 +58,14 @@ def torture(
         if races:
             differs = _race(Meeting(operations or OPERATIONS, chosen, place, PROGRAMMES), as_json)
         else:
-            differs = _torment(Torment(minutes * 60, chosen, place, writers), as_json)
+            differs = _torment(Torment(minutes * 60, chosen, place, writers, tellers), as_json)
     raise typer.Exit(1 if differs else 0)
 
 
 def _torment(wanted: Torment, as_json: bool) -> bool:
     """Whether there are differences."""
     if not as_json:
-        say(f"seed {wanted.seed}, {wanted.writers} writers, {wanted.seconds / 60:g} minutes")
+        say(f"seed {wanted.seed}, {wanted.writers} writers, {wanted.tellers} tellers, {wanted.seconds / 60:g} minutes")
         wanted = dataclasses.replace(wanted, tell=lambda kind: say(f"  {kind}"))
     report = _run(torment(wanted))
     (_print_json if as_json else _print)(report, wanted.seed)
@@ -108,6 +109,14 @@ def _print_json(report: Report, seed: int) -> None:
             "refused": report.refused,
             "unknown": report.unknown,
             "rewards": report.rewards,
+            "activity": {
+                "requests": report.told.requests,
+                "unknown": report.told.unknown,
+                "acknowledged": dict(report.told.facts),
+                "acknowledgedAgain": report.told.repeated,
+                "customers": report.told.customers,
+                "rewards": dict(report.told.rewards),
+            },
             "faults": {
                 kind: {"count": count, "secondsToServeAgain": [round(each, 3) for each in report.recoveries[kind]]}
                 for kind, count in report.injuries.items()
@@ -128,10 +137,16 @@ def _print(report: Report, seed: int) -> None:
         f"\n{report.attempts} requests in {report.seconds:.0f} s ({report.done / report.seconds:.0f} acknowledged a second):"
         f" {report.done} acknowledged, {report.refused} refused, {report.unknown} unknown and settled by their keys"
     )
+    told = report.told
+    say(
+        f"of activity: {told.requests} requests, {told.unknown} answers unknown and settled by telling again;"
+        f" {sum(told.facts.values())} facts of {told.customers} customers acknowledged, and {told.repeated} times again"
+    )
     if not _print_differences(report.differences, seed):
         say(
             f"{report.rewards} rewards, each there exactly once; amounts, wallets and funding are exact; verify finds nothing"
         )
+        say(f"each fact is there exactly once; progress and {sum(told.rewards.values())} rewards for it are exact")
 
 
 def _print_races_json(results: Results, seed: int) -> None:

@@ -38,7 +38,7 @@ class House:
         self.place = place
         self.port = _free_port()
         self._process: asyncio.subprocess.Process | None = None
-        self._funding: tuple[str, ...] = ()
+        self._funding: dict[str, tuple[str, ...]] = {}
         self._log = place / "up.log"
 
     @property
@@ -118,12 +118,12 @@ class House:
         merchant = made["id"]
         rate = ("--rate-per-minute", "10000000", "--burst", "1000000")
         client = await self.command("credentials", "add", "torture", *within, *named, "--merchant", merchant, *rate)
-        self._funding = ("merchants", "funding", merchant, *within)
+        self._funding[merchant] = ("merchants", "funding", merchant, *within)
         return Credential(self.base_url, client["clientId"], client["clientSecret"], merchant)
 
-    async def funding_left(self) -> int:
-        """What the merchant has left for rewards."""
-        return int((await self.command(*self._funding))["available"])
+    async def funding_left(self, merchant_id: str) -> int:
+        """What a merchant has left for rewards."""
+        return int((await self.command(*self._funding[merchant_id]))["available"])
 
     async def verify(self) -> list[str]:
         """What `tallystick verify` finds."""

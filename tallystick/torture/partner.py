@@ -59,18 +59,7 @@ class Partner:
 
     async def send_half(self, command: Command) -> Outcome:
         """Send the beginning of a request and hang up."""
-        where = urlsplit(self._credential.base_url)
-        method, path, document, headers = self._request(command)
-        body = json.dumps(document).encode()
-        lines = [f"{method} /api/v1/{path} HTTP/1.1", f"Host: {where.netloc}", f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in {**self._credential.headers, **headers}.items()]
-        try:
-            _, writer = await asyncio.open_connection(where.hostname, where.port)
-            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body[: len(body) // 2])
-            await writer.drain()
-            writer.transport.abort()
-        except OSError:
-            pass  # there was nobody to hang up on
+        await break_off(self._credential, self._request(command))
         now = time.monotonic()
         self.attempts.append(Attempt(command, now, now, Unknown("hung up"), hung_up=True))
         return Unknown("hung up")
@@ -158,6 +147,22 @@ class Partner:
             return "POST", "users", _document("User", user), keyed
         wallet = {"userId": self._ids[of], "merchantId": self._credential.merchant_id}
         return "POST", "wallets", _document("Wallet", wallet), keyed
+
+
+async def break_off(credential: Credential, request: Request) -> None:
+    """Send the first half of a request, and hang up."""
+    where = urlsplit(credential.base_url)
+    method, path, document, headers = request
+    body = json.dumps(document).encode()
+    lines = [f"{method} /api/v1/{path} HTTP/1.1", f"Host: {where.netloc}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in {**credential.headers, **headers}.items()]
+    try:
+        _, writer = await asyncio.open_connection(where.hostname, where.port)
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body[: len(body) // 2])
+        await writer.drain()
+        writer.transport.abort()
+    except OSError:
+        pass  # there was nobody to hang up on
 
 
 def _document(kind: str, attributes: Mapping[str, object]) -> object:

@@ -14,6 +14,7 @@ from tallystick.torture.house import CREDIT_LIMIT, Broken, House
 from tallystick.torture.injuries import INJURIES, schedule
 from tallystick.torture.model import Model
 from tallystick.torture.partner import Credential, Partner
+from tallystick.torture.trade import Told, Trade
 from tallystick.torture.writing import Writer
 
 READY_SECONDS = 60.0
@@ -25,19 +26,28 @@ BETWEEN_SECONDS = (0.7, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Torment:
-    """What is wanted: for how long and at least how often, by which seed, by how many, where, and who is told of each injury."""
+    """What is wanted: for how long and at least how often, by which seed, by how many, where, and who is told of each injury.
+
+    `writers` write rewards, `tellers` tell of activity; with `strangers` some customers buy before anybody knows them, which may be
+    counted a minute and a half after they are known.
+    """
 
     seconds: float
     seed: int
     place: Path
     writers: int = 12
+    tellers: int = 4
+    strangers: bool = True
     at_least: int = 0
     tell: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was done, and what was found. `recoveries` is seconds to serve again, by kind of injury."""
+    """What was done, and what was found. `recoveries` is seconds to serve again, by kind of injury.
+
+    `told` is of activity, all else but the differences of rewards.
+    """
 
     seconds: float
     attempts: int
@@ -45,6 +55,7 @@ class Report:
     refused: int
     unknown: int
     rewards: int
+    told: Told
     injuries: Mapping[str, int]
     recoveries: Mapping[str, Sequence[float]]
     differences: Sequence[str]
@@ -57,18 +68,23 @@ async def torment(wanted: Torment) -> Report:
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await _until_ready(house, session)
-            credential = await house.join()
-            return await _tormented(wanted, house, session, credential)
+            credential, other = await asyncio.gather(house.join(), house.join())
+            trade = Trade(session, other, wanted.tellers, wanted.seed, strangers=wanted.strangers)
+            await trade.open()
+            return await _tormented(wanted, house, session, credential, trade)
     finally:
         await house.stop()
 
 
-async def _tormented(wanted: Torment, house: House, session: aiohttp.ClientSession, credential: Credential) -> Report:
+async def _tormented(
+    wanted: Torment, house: House, session: aiohttp.ClientSession, credential: Credential, trade: Trade
+) -> Report:
     partner = Partner(session, credential)
     writers = [Writer(number, wanted.seed, partner) for number in range(wanted.writers)]
     stopping = asyncio.Event()
     began = time.monotonic()
     writing = [asyncio.create_task(writer.write(stopping)) for writer in writers]
+    writing += trade.write(stopping, SETTLE_SECONDS)
     faults = await _injure(wanted, house, partner, writing)
     stopping.set()
     await asyncio.gather(*writing)
@@ -76,13 +92,13 @@ async def _tormented(wanted: Torment, house: House, session: aiohttp.ClientSessi
     times, differences = _recoveries(faults, ended, partner.attempts), list(partner.faults)
     differences += [f"after `{kind}` the house did not serve again" for kind, seconds in times if seconds is None]
     await _until_ready(house, session)
-    await asyncio.gather(*(writer.settle(SETTLE_SECONDS) for writer in writers))
+    await asyncio.gather(trade.settle(SETTLE_SECONDS), *(writer.settle(SETTLE_SECONDS) for writer in writers))
     model = Model()
     for writer in writers:
         model.learn(writer.history)
-    await _compare(model, house, partner)
-    differences += [*model.differences, *await house.verify()]
-    return _report(ended - began, partner.attempts, times, model, differences)
+    _, found = await asyncio.gather(_compare(model, house, partner, credential.merchant_id), trade.compare(house))
+    differences += [*model.differences, *found, *await house.verify()]
+    return _report(ended - began, partner.attempts, times, model, trade.told(), differences)
 
 
 async def _injure(
@@ -130,7 +146,7 @@ async def _until_ready(house: House, session: aiohttp.ClientSession) -> None:
     raise Broken(f"The house did not get ready:\n{house.last_words()}")
 
 
-async def _compare(model: Model, house: House, partner: Partner) -> None:
+async def _compare(model: Model, house: House, partner: Partner, merchant_id: str) -> None:
     """Look at every phone and wallet through the API, and at the funding as an operator does."""
     turns = asyncio.Semaphore(READERS)
 
@@ -144,7 +160,7 @@ async def _compare(model: Model, house: House, partner: Partner) -> None:
             model.differences.append(f"looking at {phone} was answered {refused.status}")
 
     await asyncio.gather(*(look(phone, person.wallet_id) for phone, person in model.people.items()))
-    model.compare_funding(CREDIT_LIMIT, await house.funding_left())
+    model.compare_funding(CREDIT_LIMIT, await house.funding_left(merchant_id))
 
 
 def _recoveries(faults: Sequence[Fault], ended: float, attempts: Sequence[Attempt]) -> list[tuple[str, float | None]]:
@@ -157,6 +173,7 @@ def _report(
     attempts: Sequence[Attempt],
     times: Sequence[tuple[str, float | None]],
     model: Model,
+    told: Told,
     differences: Sequence[str],
 ) -> Report:
     outcomes = [attempt.outcome for attempt in attempts]
@@ -170,6 +187,7 @@ def _report(
         sum(isinstance(outcome, Refused) for outcome in outcomes),
         sum(isinstance(outcome, Unknown) for outcome in outcomes),
         sum(len(person.rewards) for person in model.people.values()),
+        told,
         {kind: sum(kind == each for each, _ in times) for kind in recoveries},
         recoveries,
         tuple(differences),
