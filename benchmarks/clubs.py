@@ -113,8 +113,8 @@ async def _date_back(dsn: str, club: Club) -> None:
         await connection.close()
 
 
-def ask(contender: Contender, credential: Credential, method: str, path: str, content: Any = None) -> dict[str, Any]:
-    """The resource that is answered; content is a document, or bytes. urlopen raises where it is refused."""
+def ask(contender: Contender, credential: Credential, method: str, path: str, content: Any = None) -> Any:
+    """The resource that is answered, or the list of them; content is a document, or bytes. urlopen raises where it is refused."""
     is_file = isinstance(content, bytes)
     headers = {
         "Client-ID": str(credential.caller.client_id),
@@ -126,5 +126,4 @@ def ask(contender: Contender, credential: Credential, method: str, path: str, co
     body = content if is_file or content is None else msgspec.json.encode(content)
     request = Request(f"http://127.0.0.1:{contender.port}/api/v1/{path}", body, headers, method=method)
     with urlopen(request, timeout=60) as answer:
-        found: dict[str, Any] = msgspec.json.decode(answer.read())["data"]
-    return found
+        return msgspec.json.decode(answer.read())["data"]

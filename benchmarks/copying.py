@@ -53,30 +53,32 @@ async def drive(plan: Plan) -> Counted:
             f"create table if not exists bare_staging ({TYPES});"
             f"create table if not exists bare_rows ({TYPES}, primary key (source_id))"
         )
-        _say("measuring")
+        say("measuring")
         began, cpu = time.perf_counter(), time.process_time()
         rows = 0
-        for piece in _pieces(Path(plan.file)):
+        for piece in pieces(Path(plan.file)):
             async with connection.transaction():
                 await connection.copy_to_table("bare_staging", source=piece, format="csv")
                 kept = await connection.execute(KEEP)
                 await connection.execute("truncate bare_staging")
             rows += int(kept.split()[-1])
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        _say("measured")
+        say("measured")
     finally:
         await connection.close()
     return Counted(rows, seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def _pieces(file: Path) -> Iterator[io.BytesIO]:
+def pieces(file: Path) -> Iterator[io.BytesIO]:
+    """The lines of a file, so many at a time."""
     with file.open("rb") as content:
         next(content)  # names the columns
         while piece := b"".join(islice(content, PIECE)):
             yield io.BytesIO(piece)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell whoever measures, in one line."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -84,7 +86,7 @@ def _say(line: str) -> None:
 def main() -> None:
     """Read the plan, carry it out, tell what was counted."""
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
-    _say(msgspec.json.encode(asyncio.run(drive(plan))).decode())
+    say(msgspec.json.encode(asyncio.run(drive(plan))).decode())
 
 
 if __name__ == "__main__":

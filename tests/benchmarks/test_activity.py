@@ -1,16 +1,18 @@
 """Activity is measured with what the product would be sent; what is stored beforehand is what that would have left."""
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from benchmarks import accepting, clubs, receipts, stocking
+from benchmarks import accepting, clubs, contenders, loading, receipts, stocking
 from benchmarks.clubs import Club
 from benchmarks.world import Credential, Shop
 from tallystick import activity, partners
 from tallystick.activity.model import Recorded
+from tallystick.base import ids
 from tallystick.base.work import Caller, Runtime
 from tallystick.cli.proofs_of_thresholds import PROOFS_OF_THRESHOLDS
 from tests.api import Api, document_of
@@ -52,6 +54,32 @@ async def test_a_file_and_the_commands_of_a_run_tell_the_same(api: Api, club: Cl
         outcomes = await activity.accept(work, commands)
 
     assert [isinstance(each, Recorded) and each.duplicate for each in outcomes] == [True] * rows
+
+
+async def test_the_loader_written_by_hand_counts_what_the_product_does(
+    api: Api, club: Club, runtime: Runtime, dsn: str, owner: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
+) -> None:
+    file, database = tmp_path / "receipts.csv", f"loaded_{ids.new().hex}"
+    receipts.write(file, "run", 60, CUSTOMERS)
+    done = await sent(api, runtime, file.read_bytes())
+    assert done["accepted"] == 60
+    counted = await owner.fetch(
+        "select v.name, p.customer_id, p.window_start, p.current from threshold_progress as p join thresholds as v "
+        "on v.tenant_id = p.tenant_id and v.id = p.threshold_id where p.tenant_id = $1",
+        api.tenant.id,
+    )
+    await owner.execute(f"create database {database} template template0")
+    try:
+        plan = loading.Plan(contenders.beside(dsn, database), str(file), CUSTOMERS, 5, club.merchant_id, str(ids.new()))
+        assert [(await loading.drive(plan)).rows for _ in range(2)] == [60, 0], "each name once"
+        connection = await asyncpg.connect(plan.dsn)
+        loaded = await connection.fetch("select rule, current from loaded_progress")
+        await connection.close()
+    finally:
+        await owner.execute(f"drop database {database}")
+
+    numbers = {each["name"]: number for number, each in enumerate(clubs.RULES, 1)}
+    assert sorted((numbers[row["name"]], row["current"]) for row in counted) == sorted(tuple(row) for row in loaded)
 
 
 async def test_one_receipt_in_a_hundred_is_rewarded_and_all_have_customers() -> None:
