@@ -4,7 +4,6 @@ import asyncio
 import base64
 import contextlib
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,11 +13,6 @@ import aiohttp
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPENING_SECONDS = 30.0
-
-
-def found() -> str | None:
-    """The browser of this machine."""
-    return next((path for name in NAMES if (path := shutil.which(name)) is not None), None)
 
 
 class Page:

@@ -24,6 +24,7 @@ from tallystick.webhooks.model import Signer
 from tests.cli import browser
 from tests.cli.conftest import Begin, Demo
 from tests.cli.running import Running, ask, client_of, tallystick, until
+from tests.machine import need
 
 SYMMETRIC = b"\5" * 32
 SECRET = signing.secret_text(SYMMETRIC)
@@ -174,9 +175,7 @@ async def test_a_strange_body_reaches_the_page(body: bytes) -> None:
 
 
 async def test_a_browser_shows_what_arrives_as_text_and_live(tmp_path: Path) -> None:
-    command = browser.found()
-    if command is None:
-        pytest.skip("no browser is on this machine")
+    command = need(*browser.NAMES)
     sink = Sink([SECRET])
     async with running(sink) as (url, session), browser.browser(command, tmp_path) as page:
         await post(session, url, body := envelope("<img src=x onerror=window.hit=1>"), {})

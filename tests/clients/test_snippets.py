@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.vectors import CASES, CLIENTS, Case
+from tests.machine import need
 
 HARNESS = Path(__file__).parent / "harness"
 
@@ -72,8 +73,7 @@ def _line(case: Case) -> str:
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
 def test_the_verifier_takes_every_good_delivery_and_no_other(language: Language, tmp_path: Path) -> None:
-    if shutil.which(language.runtime) is None:
-        pytest.skip(f"{language.runtime} is not on this machine")
+    need(language.runtime)
     done = subprocess.run(
         language.command(tmp_path),
         input="".join(f"{_line(case)}\n" for case in CASES),

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api, document_of
 from tests.conftest import Clock
+from tests.machine import need
 from tests.webhooks.at_work import at_work, settled
 from tests.webhooks.cast import Heard, Receiver, enabled
 
@@ -88,13 +88,12 @@ def _as_heard(secret: str, heard: Heard) -> Delivery:
 
 async def _say(*deliveries: Delivery) -> Sequence[Any]:
     """What each library says of each delivery."""
-    if shutil.which("node") is None:
-        pytest.skip("node is not on this machine")
+    node = need("node")
     assert (STRANGERS / "node_modules").is_dir(), "they are not installed; `make test` does that"
-    node = await asyncio.create_subprocess_exec(
-        "node", STRANGERS / "verify.mjs", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    asking = await asyncio.create_subprocess_exec(
+        node, STRANGERS / "verify.mjs", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     lines = [json.dumps({"secret": s, "headers": dict(headers), "body": body}) for s, headers, body in deliveries]
-    answered, _ = await asyncio.wait_for(node.communicate("\n".join(lines).encode()), 60)
-    assert node.returncode == 0
+    answered, _ = await asyncio.wait_for(asking.communicate("\n".join(lines).encode()), 60)
+    assert asking.returncode == 0
     return [json.loads(line) for line in answered.splitlines()]
