@@ -24,9 +24,11 @@ select id from customers where tenant_id = $1 and merged_into = any($2::uuid[]) 
 ERASE: Final = """
 update customers
 set recipient_id = null, phone_verified_at = null, key_wrapped = $3, personal_sealed = null, external_id = null, member_code = $4,
-    status = 'erased', version = version + 1, updated_at = $5
+    status = 'erased', erased_because = $6, version = version + 1, updated_at = $5
 where tenant_id = $1 and id = $2
 """
+
+BECAUSE: Final = "select erased_because from customers where tenant_id = $1 and id = $2"
 
 END_CODES: Final = """
 update phone_codes set expires_at = $3
@@ -70,13 +72,15 @@ async def theirs_alone(work: Work, people: Sequence[Customer]) -> list[UUID]:
     return sorted(wanted - shared)
 
 
-async def erase(work: Work, people: Sequence[Customer], recipient_ids: Sequence[UUID]) -> dict[UUID, Customer]:
+async def erase(
+    work: Work, people: Sequence[Customer], recipient_ids: Sequence[UUID], reason: str
+) -> dict[UUID, Customer]:
     """Erase held customers, and recipients that are theirs alone; what is left of each customer."""
     after: dict[UUID, Customer] = {}
     for person in people:
         plain, wrapped = work.keys.new_subject_key(store.key_place(person.id))
         code = member_code.new()
-        await work.db.run(ERASE, work.tenant.id, person.id, wrapped, code, work.now)
+        await work.db.run(ERASE, work.tenant.id, person.id, wrapped, code, work.now, reason)
         after[person.id] = replace(
             person,
             recipient_id=None,
@@ -99,6 +103,12 @@ async def erase(work: Work, people: Sequence[Customer], recipient_ids: Sequence[
         sealed = SubjectKey(plain).seal(b"", recipient_id.bytes)
         await work.db.run(ERASE_RECIPIENT, work.tenant.id, recipient_id, os.urandom(INDEX_BYTES), wrapped, sealed)
     return after
+
+
+async def because(work: Work, customer_id: UUID) -> str | None:
+    """Why somebody was erased; None of who is not."""
+    reason: str | None = await work.db.value(BECAUSE, work.tenant.id, customer_id)
+    return reason
 
 
 async def tokens(work: Work, people: Sequence[Customer]) -> list[bytes]:

@@ -415,6 +415,7 @@ CREATE TABLE public.customers (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     merged_into uuid,
+    erased_because text,
     CONSTRAINT customers_status_check CHECK ((status = ANY (ARRAY['active'::text, 'merged'::text, 'erased'::text])))
 );
 

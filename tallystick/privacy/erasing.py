@@ -6,7 +6,7 @@ whole: they know random ids and amounts only (GDPR, article 17(3)(b) and (e)).
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import msgspec
@@ -72,7 +72,8 @@ async def _erase(work: Work, command: EraseUser) -> Answer | Refusal:
     if person.status == "merged":
         return InvalidState(f"The user was merged into {person.merged_into}. Erase that one: both are one person.")
     if person.status == "erased":
-        return _answer(work, asked, person, None)
+        because = cast(resource.Reason | None, await of_customers.because(work, person.id))
+        return _answer(work, asked, person, because)
     people = list((await customers.hold(work, await of_customers.family(work, person.id))).values())
     held = await wallets.lock_of_customers(work, [each.id for each in people])
     refusal = await _refuse_value(work, held, forfeit=command.forfeit)
@@ -80,6 +81,8 @@ async def _erase(work: Work, command: EraseUser) -> Answer | Refusal:
         return refusal
     # Before anything else, while their names still find what they are about.
     await wallets.forfeit(work, [wallet.id for wallet in held])
+    ever_held = await _ever_held(work, people)
+    await wallets.write_off(work, ever_held)
     recipients = await of_customers.theirs_alone(work, people)
     waiting = await of_rewards.waiting(work, recipients)
     await rewards.withdraw(work, [Withdraw(asked, reward_id, owing=False) for reward_id in waiting])
@@ -87,9 +90,9 @@ async def _erase(work: Work, command: EraseUser) -> Answer | Refusal:
     await of_activity.erase(work, people, recipients, await of_customers.tokens(work, people))
     await delivery_store.erase(work, _addresses(people, recipients))
     known_by = [each.recipient_id for each in people if each.recipient_id is not None]
-    await of_rewards.erase(work, known_by, recipients, await _ever_held(work, people))
+    await of_rewards.erase(work, known_by, recipients, [wallet.id for wallet in ever_held])
     await of_messages.erase(work, recipients)
-    after = await of_customers.erase(work, people, recipients)
+    after = await of_customers.erase(work, people, recipients, command.reason)
     for each in after.values():
         events.record(work, resource.event(each, command.reason, asked))
     return _answer(work, asked, after[person.id], command.reason)
@@ -106,9 +109,9 @@ async def _refuse_value(work: Work, held: Sequence[Wallet], *, forfeit: bool) ->
     return None
 
 
-async def _ever_held(work: Work, people: Sequence[Customer]) -> list[UUID]:
+async def _ever_held(work: Work, people: Sequence[Customer]) -> Sequence[Wallet]:
     found, _ = await wallets.listed(work, [person.id for person in people], None, None, 0, WALLETS_MAX)
-    return [wallet.id for wallet in found]
+    return found
 
 
 def _addresses(people: Sequence[Customer], recipients: Collection[UUID]) -> list[str]:

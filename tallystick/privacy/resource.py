@@ -44,7 +44,7 @@ EXPORT: Final = Resource("UserExport", f"{users.USER.path}/{{id}}/export", Expor
 
 
 def erased(customer: Customer, reason: Reason | None) -> bytes:
-    """The resource object of somebody who was erased. The reason is told at once only: it is not kept with them."""
+    """The resource object of somebody who was erased."""
     shown = ErasureAttributes("erased", reason, clock.render(customer.updated_at))
     return jsonapi.resource(ERASURE, customer.id, shown)
 

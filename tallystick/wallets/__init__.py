@@ -17,6 +17,7 @@ from tallystick.wallets.actions import (
     unverified,
     verified,
     visible,
+    write_off,
 )
 from tallystick.wallets.expiry import expire_at, expire_due, forfeit, next_expiry
 from tallystick.wallets.model import Balance, HeldLot, Line, Status, Wallet, WalletExists, WalletFact
@@ -76,4 +77,5 @@ __all__ = [
     "unverified",
     "verified",
     "visible",
+    "write_off",
 ]

@@ -16,6 +16,7 @@ from tallystick.base.errors import NotFound, Refusal
 from tallystick.base.idempotency import Answer, HouseSeal
 from tallystick.base.work import Asked, Work
 from tallystick.customers import Customer
+from tallystick.ledger import Journal, Transfer, house_account
 from tallystick.merchants import Merchant
 from tallystick.wallets import resource
 from tallystick.wallets.model import EMPTY, Status, Verb, Wallet, WalletExists, after
@@ -153,6 +154,32 @@ async def owe(work: Work, wallet_id: UUID) -> UUID:
     await ledger.open_accounts(work, [account])
     await store.set_owed_account(work, wallet.id, account.id)
     return account.id
+
+
+async def write_off(work: Work, wallets: Sequence[Wallet]) -> None:
+    """What the holders of these wallets owe is lost to the merchants that gave it: nobody is left to owe it."""
+    owing = {wallet.owed_account_id: wallet for wallet in wallets if wallet.owed_account_id is not None}
+    if not owing:
+        return
+    accounts = await ledger.lock(work, list(owing))
+    journals = [
+        Journal(
+            id=ids.new(),
+            kind="wallet.write_off",
+            cause_id=wallet.id,
+            merchant_id=wallet.merchant_id,
+            currency=wallet.currency,
+            transfers=(
+                Transfer(
+                    house_account(wallet.merchant_id, "merchant.losses"), account_id, -accounts[account_id].balance
+                ),
+            ),
+        )
+        for account_id, wallet in owing.items()
+        if accounts[account_id].balance
+    ]
+    verdicts = await ledger.post(work, journals)
+    assert all(verdict == "posted" for verdict in verdicts), f"the books refused to write debts off: {verdicts}"
 
 
 async def end(work: Work, asked: Asked, wallets: Sequence[Wallet]) -> None:

@@ -11,11 +11,13 @@ from tallystick import ledger
 from tallystick.base import ids
 from tallystick.base.work import Runtime
 from tests.api import Answer, Api, document_of, join
+from tests.giftcards.cast import books
 from tests.payments.cast import filled, pay
-from tests.rewards.cast import OTHER_PHONE
+from tests.rewards.cast import OTHER_PHONE, reverse
 from tests.world import MIRA_PHONE
 
 REASON = "personRequest"
+EMPTY = {"available": 0, "pending": 0, "held": 0, "owed": 0}
 MARKS = ("crm-of-mira", "mira@northwind.example", "Okafor", "told-in-confidence", MIRA_PHONE, MIRA_PHONE[1:])
 
 
@@ -99,7 +101,8 @@ async def test_nothing_is_known_of_a_person_who_was_erased(
 async def test_the_partner_is_told_once_and_nothing_personal(api: Api) -> None:
     user_id = await mira(api)
     await erase(api, user_id)
-    await erase(api, user_id)
+    again = await erase(api, user_id, reason="legalObligation")
+    assert (again.attributes["status"], again.attributes["reason"]) == ("erased", REASON)
     (event,) = (await api.get("webhook-events?filter[topic]=user.erased")).data
     told = event["attributes"]["envelope"]["data"]
     assert (told["type"], told["id"], told["attributes"]["reason"]) == ("UserErasure", user_id, REASON)
@@ -173,6 +176,22 @@ async def test_value_that_ended_with_its_holder_is_not_taken_back_once_more(api:
     refused = await api.post(f"rewards/{reward.data['id']}/reverse")
     assert (refused.status, refused.codes) == (409, ["InvalidState"])
     assert (await api.get(f"wallets/{wallet_id}")).attributes["balance"]["owed"] == 0
+    assert await faults(runtime) == []
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["in a closed wallet", "in an active one"])
+async def test_what_they_owed_is_a_loss_of_the_merchant(api: Api, runtime: Runtime, ended: bool) -> None:
+    user_id = await mira(api)
+    wallet_id = await open_wallet(api, user_id)
+    reward = await api.issue(amount=700)
+    assert (await pay(api, 300, walletId=wallet_id)).status == 201
+    assert (await reverse(api, str(reward.data["id"]))).status == 200
+    if ended:
+        assert (await api.post(f"wallets/{wallet_id}/close")).attributes["status"] == "closed"
+    assert (await api.get(f"wallets/{wallet_id}")).attributes["balance"]["owed"] == 300
+    assert (await erase(api, user_id)).status == 200
+    assert (await api.get(f"wallets/{wallet_id}")).attributes["balance"] == EMPTY
+    assert await books(runtime, api, "merchant.losses") == -300
     assert await faults(runtime) == []
 
 

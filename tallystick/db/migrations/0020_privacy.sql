@@ -9,6 +9,9 @@ set local statement_timeout = '60s';
 -- What activity tells of a person may be forgotten; what happened, and how much it was, may not.
 grant update (payload_sealed, identity_kind, identity_index) on activities to tallystick_app;
 
+-- Why somebody was erased: nothing else of them is kept, and this is asked for later.
+alter table customers add column erased_because text;
+
 -- To whom a card is sent, keyed: the letter itself is sealed.
 alter table gift_card_deliveries add column address_index bytea;
 -- squawk-ignore require-concurrent-index-creation -- the first version: these tables are empty or small
