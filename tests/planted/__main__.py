@@ -5,6 +5,7 @@ Exits 1 when one slips through. The copy, its server and everything else is gone
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -93,4 +94,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that what was begun is ended and removed
     sys.exit(main(sys.argv[1:]))
