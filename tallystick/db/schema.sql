@@ -1556,7 +1556,7 @@ CREATE TABLE public.threshold_progress (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL
 )
-WITH (fillfactor='70');
+WITH (fillfactor='50');
 
 ALTER TABLE ONLY public.threshold_progress FORCE ROW LEVEL SECURITY;
 

@@ -97,7 +97,7 @@ create table threshold_progress (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     primary key (tenant_id, threshold_id, customer_id, window_start)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 create index threshold_progress_of_customer on threshold_progress (tenant_id, customer_id);
 create index threshold_progress_by_id on threshold_progress (tenant_id, id);
 
