@@ -2,7 +2,7 @@
 
 A key is claimed before any other lock. A twin that raced waits for the claim, then reads the winner in a new statement. Keys,
 effects and answers commit together; a refused request leaves no key. A key belongs to a partner, a tenant and an operation, so it
-survives a change of credential, and is kept for ever.
+survives a change of credential, and is kept for ever; but an answer is repeated only to who may do at least what its asker could.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from tallystick.base.errors import IdempotencyConflict, Refusal, Source
-from tallystick.base.work import Asked, Work
+from tallystick.base.work import Asked, Caller, Work
 
 CLAIM = """
 select partner_id, key, fingerprint, resource_id, status, answer_sealed
@@ -173,9 +173,30 @@ class HouseSeal:
 
 
 class _Kept(msgspec.Struct, array_like=True):
+    """An answer as it is kept, and who was given it."""
+
     status: int
     body: bytes | None
     location: str | None
+    client_id: UUID
+    scopes: frozenset[str]
+    merchant_ids: frozenset[UUID] | None
+
+    @classmethod
+    def of(cls, answer: Answer, caller: Caller) -> "_Kept":
+        merchants = None if caller.merchant_ids is None else frozenset(caller.merchant_ids)
+        return cls(answer.status, answer.body, answer.location, caller.client_id, caller.scopes, merchants)
+
+    def is_for(self, caller: Caller) -> bool:
+        """Whether the caller may do at least what the first asker could: then nothing is shown that it could not have had.
+
+        The scope of the route was asked for at the door; what else an answer shows may hang on others.
+        """
+        if caller.merchant_ids is not None and (
+            self.merchant_ids is None or not self.merchant_ids <= {*caller.merchant_ids}
+        ):
+            return False
+        return caller.client_id == self.client_id or self.scopes <= caller.scopes
 
 
 K = TypeVar("K", bound=Keyed)
@@ -202,22 +223,25 @@ async def keyed(
     if prepare is not None:
         await prepare(work, commands)
     outcomes: list[Answer | Refusal] = []
-    remembered: dict[tuple[UUID, str], tuple[bytes, Answer]] = {}
+    remembered: dict[tuple[UUID, str], tuple[bytes, UUID, _Kept]] = {}
     for command, wanted in zip(commands, named, strict=True):
         if wanted is None:
             outcomes.append(await act(work, command))
             continue
         name = (wanted.partner_id, wanted.key)
         if name in taken:
-            outcomes.append(await _replay(work, taken[name], wanted, seal))
+            outcomes.append(await _replay(work, taken[name], wanted, command.asked.caller, seal))
         elif name in remembered:
-            outcomes.append(_twin(remembered[name], wanted))
+            print_, resource_id, kept = remembered[name]
+            twin = print_ == wanted.fingerprint
+            outcomes.append(_repeated(kept, resource_id, command.asked.caller) if twin else conflict(KEY_HEADER))
         else:
             outcome = await act(work, command)
             outcomes.append(outcome)
             if isinstance(outcome, Answer):
-                remembered[name] = (wanted.fingerprint, outcome)
-                await _remember(work, operation, wanted, outcome, seal)
+                kept = _Kept.of(outcome, command.asked.caller)
+                remembered[name] = (wanted.fingerprint, outcome.resource_id, kept)
+                await _remember(work, operation, wanted, outcome.resource_id, kept, seal)
     wanted_names = {(wanted.partner_id, wanted.key) for wanted in named if wanted is not None}
     await forget(work, operation, [name for name in wanted_names if name not in taken and name not in remembered])
     return outcomes
@@ -243,7 +267,7 @@ def _claim_of(work: Work, command: K, fingerprint: Callable[[K], bytes]) -> Clai
     return Claim(asked.caller.partner_id, asked.key, print_, asked.request_id)
 
 
-async def _replay(work: Work, taken: Taken, wanted: Claim, seal: Seal) -> Answer | Refusal:
+async def _replay(work: Work, taken: Taken, wanted: Claim, caller: Caller, seal: Seal) -> Answer | Refusal:
     if taken.fingerprint != wanted.fingerprint:
         return conflict(KEY_HEADER)
     assert taken.answer_sealed is not None, "a committed key of a keyed write has its answer"
@@ -251,22 +275,23 @@ async def _replay(work: Work, taken: Taken, wanted: Claim, seal: Seal) -> Answer
         opened = await seal.open(work, taken.resource_id, taken.answer_sealed)
     except Erased as erased:
         return erased
-    kept = msgspec.msgpack.decode(opened, type=_Kept)
-    return Answer(kept.status, kept.body, taken.resource_id, kept.location, replayed=True)
+    return _repeated(msgspec.msgpack.decode(opened, type=_Kept), taken.resource_id, caller)
 
 
-def _twin(first: tuple[bytes, Answer], wanted: Claim) -> Answer | Refusal:
-    if first[0] != wanted.fingerprint:
-        return conflict(KEY_HEADER)
-    answer = first[1]
-    return Answer(answer.status, answer.body, answer.resource_id, answer.location, replayed=True)
+def _repeated(kept: _Kept, resource_id: UUID, caller: Caller) -> Answer | Refusal:
+    if not kept.is_for(caller):
+        return IdempotencyConflict(
+            "This idempotency key was used with a credential that may do more than yours. Repeat the request with that one, or "
+            "with one that has its scopes and merchants.",
+            source=KEY_HEADER,
+        )
+    return Answer(kept.status, kept.body, resource_id, kept.location, replayed=True)
 
 
-async def _remember(work: Work, operation: str, wanted: Claim, answer: Answer, seal: Seal) -> None:
+async def _remember(work: Work, operation: str, wanted: Claim, resource_id: UUID, kept: _Kept, seal: Seal) -> None:
     # The fingerprint may be a later twin's, when the first that wanted the key was refused.
-    await give_to(work, operation, [Claim(wanted.partner_id, wanted.key, wanted.fingerprint, answer.resource_id)])
-    plain = msgspec.msgpack.encode(_Kept(answer.status, answer.body, answer.location))
-    sealed = await seal.seal(work, answer.resource_id, plain)
+    await give_to(work, operation, [Claim(wanted.partner_id, wanted.key, wanted.fingerprint, resource_id)])
+    sealed = await seal.seal(work, resource_id, msgspec.msgpack.encode(kept))
     await work.db.run(
-        ANSWER, work.tenant.id, operation, wanted.partner_id, wanted.key, answer.status, sealed, answer.resource_id
+        ANSWER, work.tenant.id, operation, wanted.partner_id, wanted.key, kept.status, sealed, resource_id
     )

@@ -129,12 +129,13 @@ async def download_gift_card_batch(call: Call) -> Reply:
     """The numbers of a batch as a file, once."""
     command = DownloadBatch(call.asked, path_id(call, missing()))
     tenant = call.caller.tenant
-    batch = await call.house.batcher.submit(downloading.allow, tenant, command)
+    batch, again = await call.house.batcher.submit(downloading.allow, tenant, command)
     return Reply(
         200,
         None,
         [("content-disposition", f'attachment; filename="gift-cards-{batch.id}.csv"')],
         resource_id=batch.id,
+        replayed=again,
         logged=True,
         stream=downloading.lines(call.house.runtime, tenant, batch.id),
     )

@@ -37,18 +37,20 @@ class DownloadBatch:
     batch_id: UUID
 
 
-async def allow(work: Work, commands: Sequence[DownloadBatch]) -> list[CardBatch | Refusal]:
-    """Whether each may be downloaded now. What is allowed is written down, once and for all."""
+async def allow(work: Work, commands: Sequence[DownloadBatch]) -> list[tuple[CardBatch, bool] | Refusal]:
+    """Whether each may be downloaded now, and whether it was before. What is allowed is written down, once and for all."""
     locked = await store.lock(work, list({command.batch_id for command in commands}))
-    outcomes: list[CardBatch | Refusal] = []
+    outcomes: list[tuple[CardBatch, bool] | Refusal] = []
     for command in commands:
         batch = locked.get(command.batch_id)
         allowed = missing() if batch is None else _allowed(work, batch, command.asked)
-        if isinstance(allowed, CardBatch):
-            locked[allowed.id] = allowed
-            await store.update(work, allowed)
-            audit.note(work, command.asked, status=200, resource_id=allowed.id)
-        outcomes.append(allowed)
+        if isinstance(allowed, Refusal) or batch is None:
+            outcomes.append(allowed if isinstance(allowed, Refusal) else missing())
+            continue
+        locked[allowed.id] = allowed
+        await store.update(work, allowed)
+        audit.note(work, command.asked, status=200, resource_id=allowed.id)
+        outcomes.append((allowed, batch.downloaded_at is not None))
     return outcomes
 
 

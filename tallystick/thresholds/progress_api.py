@@ -1,12 +1,13 @@
 """Progress over HTTP."""
 
+from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 import tallystick.thresholds.progress_store as store
 from tallystick import customers
-from tallystick.base import ids, jsonapi
+from tallystick.base import cursors, ids, jsonapi
 from tallystick.base.errors import InvalidRequest, NotFound, Refusal, Refusals, parameter
 from tallystick.base.routes import PAGE, Call, Parameter, Reply, Route
 from tallystick.base.work import Work
@@ -32,7 +33,8 @@ FILTERS: Final = (
 )
 
 
-AFTER: Final = Parameter("page[after]", "The id behind which to go on; links.next has it.", schema=ID_SCHEMA)
+AFTER: Final = Parameter("page[after]", "The cursor behind which to go on; links.next has it.")
+LIST: Final = "threshold-progress"
 
 
 async def list_progress(directory: MerchantDirectory, call: Call) -> Reply:
@@ -43,7 +45,7 @@ async def list_progress(directory: MerchantDirectory, call: Call) -> Reply:
     """
     faults: list[Refusal] = []
     offset, limit = jsonapi.page(call, faults)
-    after = _id(call, "page[after]", faults)
+    after = _after(call, faults)
     user_id, threshold_id = _id(call, "filter[userId]", faults), _id(call, "filter[thresholdId]", faults)
     phone, window = call.query.get("filter[phoneNumber]"), call.query.get("filter[window]")
     e164 = None
@@ -67,19 +69,10 @@ async def list_progress(directory: MerchantDirectory, call: Call) -> Reply:
             return Reply(
                 200, jsonapi.listing(await _shown(work, page), total=total, offset=offset, limit=limit, call=call)
             )
-        page, following = await store.stretch(work, wanted, await _behind(work, after), limit)
+        page, following = await store.stretch(work, wanted, after or store.FIRST, limit)
         shown = await _shown(work, page)
-    more = None if following is None else jsonapi.link(call, {"page[after]": str(following)})
+    more = None if following is None else jsonapi.link(call, {"page[after]": _cursor(call, following)})
     return Reply(200, jsonapi.feed(shown, meta={"limit": limit}, following=more))
-
-
-async def _behind(work: Work, after: UUID | None) -> store.Key:
-    if after is None:
-        return store.FIRST
-    behind = await store.key(work, after)
-    if behind is None:
-        raise InvalidRequest("There is no progress of this id to go on behind.", source=parameter("page[after]"))
-    return behind
 
 
 async def get_progress(call: Call) -> Reply:
@@ -121,6 +114,23 @@ async def _customers(work: Work, user_id: UUID | None, e164: str | None) -> list
     person = await recipients.find(work, e164)
     known = [] if person is None else await customers.ids_of_recipient(work, person.id)
     return [each for each in known if user_id in (None, each)]
+
+
+def _cursor(call: Call, key: store.Key) -> str:
+    threshold_id, customer_id, window_start = key
+    place = threshold_id.bytes + customer_id.bytes + window_start.isoformat().encode()
+    return cursors.cursor(call.house.runtime.keys, call.caller, LIST, place)
+
+
+def _after(call: Call, faults: list[Refusal]) -> store.Key | None:
+    text = call.query.get("page[after]")
+    place = None if text is None else cursors.place_of(call.house.runtime.keys, call.caller, LIST, text)
+    if text is not None and place is None:
+        detail = "This is not a cursor that was given to you; follow links.next."
+        faults.append(InvalidRequest(detail, source=parameter("page[after]")))
+    if place is None:
+        return None
+    return UUID(bytes=place[:16]), UUID(bytes=place[16:32]), datetime.fromisoformat(place[32:].decode())
 
 
 def _id(call: Call, name: str, faults: list[Refusal]) -> UUID | None:

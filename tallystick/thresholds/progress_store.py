@@ -85,11 +85,8 @@ LIST: Final = f"select {COLUMNS} {LISTED} order by p.updated_at desc, p.id desc 
 # What is not asked for by a user or a threshold may be all there is: it is read in the order of the primary key, and only so much
 # of it for one page, whether or not the filters find any there. Nothing is kept in order of the last move: each would pay for it.
 KEY: Final = "(p.threshold_id, p.customer_id, p.window_start)"
-BEHIND: Final = (
-    "select threshold_id, customer_id, window_start from threshold_progress as p where p.tenant_id = $1 and p.id = $2"
-)
 EDGE: Final = f"""
-select p.threshold_id, p.customer_id, p.window_start, p.id
+select p.threshold_id, p.customer_id, p.window_start
 from threshold_progress as p
 where p.tenant_id = $1 and ($2::uuid is null or p.threshold_id = $2) and {KEY} > ($3::uuid, $4::uuid, $5::timestamptz)
 order by p.threshold_id, p.customer_id, p.window_start
@@ -171,14 +168,8 @@ async def listed(work: Work, of: Wanted, offset: int, limit: int) -> tuple[list[
     return [Progress(*row) for row in rows], total
 
 
-async def key(work: Work, progress_id: UUID) -> Key | None:
-    """Where progress of this id is in the order of keys; None: there is none of it."""
-    row = await work.db.row(BEHIND, work.tenant.id, progress_id)
-    return None if row is None else (row[0], row[1], row[2])
-
-
-async def stretch(work: Work, of: Wanted, behind: Key, limit: int) -> tuple[list[Progress], UUID | None]:
-    """One page of progress in the order of keys, and the id behind which to go on; None: there is no more.
+async def stretch(work: Work, of: Wanted, behind: Key, limit: int) -> tuple[list[Progress], Key | None]:
+    """One page of progress in the order of keys, and the key behind which to go on; None: there is no more.
 
     A page may hold less than `limit`, or nothing, and there be more.
     """
@@ -187,8 +178,8 @@ async def stretch(work: Work, of: Wanted, behind: Key, limit: int) -> tuple[list
     rows = await work.db.rows(STRETCH, *of.parameters(work), *behind, *until, limit + 1)
     page = [Progress(*row) for row in rows[:limit]]
     if len(rows) > limit:
-        return page, page[-1].id
-    return page, None if edge is None else edge[3]
+        return page, (page[-1].threshold_id, page[-1].customer_id, page[-1].window_start)
+    return page, None if edge is None else until
 
 
 async def counted(work: Work, progress_id: UUID, offset: int, limit: int) -> tuple[list[Row], int]:

@@ -278,7 +278,7 @@ async def test_of_two_downloads_in_one_work_one_gets_the_numbers(api: Api, runti
     wish = DownloadBatch(asked(api), UUID(await made(runtime, api)))
     async with runtime.work(api.tenant) as work:
         first, second = await downloading.allow(work, [wish, wish])
-    assert isinstance(first, batch_store.CardBatch) and isinstance(second, AlreadyDownloaded)
+    assert isinstance(first, tuple) and isinstance(second, AlreadyDownloaded)
 
 
 async def test_numbers_are_given_to_nobody_else_and_not_before_they_are_made(

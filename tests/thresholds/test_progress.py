@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tallystick.base import ids
@@ -10,7 +11,7 @@ from tallystick.base.clock import render
 from tallystick.base.work import Runtime
 from tallystick.thresholds import progress_store
 from tests.activity.cast import purchase, send, transaction
-from tests.api import Api
+from tests.api import Api, join
 from tests.conftest import Clock
 from tests.rewards.cast import another_client, refused
 from tests.thresholds.cast import rule, step
@@ -248,9 +249,22 @@ async def test_all_progress_is_read_by_cursor_each_once(
         assert {of for of, _ in found} == set(rules)
 
 
-async def test_nobody_goes_on_behind_what_is_not_there(api: Api, user: str) -> None:
-    answer = await api.get(f"threshold-progress?page[after]={ids.new()}")
-    assert (answer.status, answer.pointers) == (400, ["page[after]"])
+async def test_nobody_goes_on_behind_what_they_were_not_given(
+    api: Api, user: str, runtime: Runtime, session: aiohttp.ClientSession, base_url: str
+) -> None:
+    for _ in range(2):
+        await rule(api, steps=[step(1000)])
+    await spend(api, user, 500)
+    following = (await api.get("threshold-progress?page[limit]=1")).body["links"]["next"]
+    assert (await api.get(following)).status == 200
+    cursor, shown = following.rsplit("=", 1)[1], (await api.get("threshold-progress?page[limit]=1")).data[0]["id"]
+    other = await join(runtime, session, base_url, tenant=api.tenant)
+    told = set()
+    for asking, after in ((api, ids.new()), (api, shown), (api, cursor[:-4] + "AAAA"), (other, cursor), (other, shown)):
+        answer = await asking.get(f"threshold-progress?page[after]={after}")
+        assert (answer.status, answer.pointers) == (400, ["page[after]"])
+        told.add(answer.body["errors"][0]["detail"])
+    assert len(told) == 1
 
 
 async def test_a_page_of_all_progress_counts_nothing(api: Api, user: str, runtime: Runtime) -> None:
