@@ -11,7 +11,7 @@ from msgspec.structs import replace
 import tallystick.rewards.store as store
 from tallystick import audit, events, ledger, merchants, wallets
 from tallystick.base import idempotency, ids, jsonapi
-from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, QuotaExceeded, Refusal, attribute
+from tallystick.base.errors import InvalidRequest, InvalidState, NotFound, Refusal, attribute
 from tallystick.base.idempotency import Answer, Erased
 from tallystick.base.work import Asked, Work
 from tallystick.customers import recipients
@@ -20,8 +20,8 @@ from tallystick.governance import quotas
 from tallystick.governance.quotas import Quotas
 from tallystick.merchants import InsufficientFunding
 from tallystick.rewards import erasing, resource
-from tallystick.rewards.looking import midnight
-from tallystick.rewards.model import QUOTA, Private, Reward, not_changeable
+from tallystick.rewards.looking import day_of
+from tallystick.rewards.model import QUOTA, Private, Reward, not_changeable, over_cap
 
 T = TypeVar("T")
 Given = str | None | msgspec.UnsetType
@@ -204,25 +204,16 @@ def _private(command: UpdateReward, old: Private) -> Private:
 
 
 async def _over_cap(work: Work, reward: Reward, changed: Reward) -> Refusal | None:
-    """The merchant's caps hold for what a reward becomes, as they do when it is issued."""
+    """The merchant's caps hold for what a reward becomes as when it is issued: it counts for that day, whenever it grows."""
     grows_by = changed.amount - reward.amount
     if grows_by <= 0:
         return None
     shop = (await merchants.by_ids(work, [reward.merchant_id]))[reward.merchant_id]
-    if shop.reward_maximum is not None and changed.amount > shop.reward_maximum:
-        return InvalidRequest(
-            f"The merchant allows at most {shop.reward_maximum} minor units for one reward.",
-            source=attribute("amount"),
-        )
+    given = 0
     if shop.phone_day_maximum is not None:
-        since = midnight(work.now, shop.time_zone)
-        given = await store.given_since(work, reward.recipient_id, reward.merchant_id, since)
-        if reward.created_at >= since and given + grows_by > shop.phone_day_maximum:
-            return QuotaExceeded(
-                f"The merchant allows at most {shop.phone_day_maximum} minor units for one phone number in a day.",
-                source=attribute("amount"),
-            )
-    return None
+        day = day_of(reward.created_at, shop.time_zone)
+        given = await store.given_between(work, reward.recipient_id, reward.merchant_id, *day)
+    return over_cap(shop, changed.amount, given + grows_by)
 
 
 async def _grow(work: Work, reward: Reward, amount: int, bounds: Quotas) -> Refusal | None:

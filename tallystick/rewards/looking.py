@@ -1,7 +1,7 @@
 """What issuing must know, read in one round trip under its locks."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -75,17 +75,17 @@ def _left(account: _Account) -> int | None:
 
 
 async def _read_given_today(work: Work, commands: Sequence[IssueReward], facts: Facts) -> None:
-    """What each person got from each merchant since its midnight; asked only where the merchant sets a daily maximum."""
+    """What each person got from each merchant on the day that it is there; asked only where the merchant sets a daily maximum."""
     for command in commands:
         shop = facts.merchants.get(command.merchant_id)
         if shop is None or shop.phone_day_maximum is None:
             continue
         place = (facts.recipients[command.phone], shop.id)
         if place not in facts.given_today:
-            since = midnight(work.now, shop.time_zone)
-            facts.given_today[place] = await store.given_since(work, *place, since)
+            facts.given_today[place] = await store.given_between(work, *place, *day_of(work.now, shop.time_zone))
 
 
-def midnight(now: datetime, time_zone: str) -> datetime:
-    """The start of the day that `now` falls in, in a time zone."""
-    return now.astimezone(ZoneInfo(time_zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+def day_of(at: datetime, time_zone: str) -> tuple[datetime, datetime]:
+    """The day that an instant falls in, in a time zone: where it begins, and where the next one does."""
+    begins = at.astimezone(ZoneInfo(time_zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return begins, begins + timedelta(days=1)  # by the clock on the wall, however many hours that is

@@ -172,7 +172,7 @@ def decide(command: IssueReward, fingerprint: bytes, reward_id: UUID, facts: Fac
     recipient_id = facts.recipients[command.phone]
     merchant = facts.merchants[command.merchant_id]
     place = (recipient_id, merchant.id)
-    refusal = _over_cap(command, merchant, facts.given_today.get(place, 0))
+    refusal = _closed(merchant) or over_cap(merchant, command.amount, facts.given_today.get(place, 0) + command.amount)
     if refusal is not None:
         return refusal
     wallet = _wallet_for(command, merchant, place, facts)
@@ -230,15 +230,20 @@ def _wallet_for(command: IssueReward, merchant: Merchant, place: Place, facts: F
     return None
 
 
-def _over_cap(command: IssueReward, merchant: Merchant, given_today: int) -> Refusal | None:
-    if merchant.status != "active":
-        return InvalidRequest("This merchant is closed; it gives no rewards.", source=attribute("merchantId"))
-    if merchant.reward_maximum is not None and command.amount > merchant.reward_maximum:
+def _closed(merchant: Merchant) -> Refusal | None:
+    if merchant.status == "active":
+        return None
+    return InvalidRequest("This merchant is closed; it gives no rewards.", source=attribute("merchantId"))
+
+
+def over_cap(merchant: Merchant, amount: int, of_its_day: int) -> Refusal | None:
+    """The refusal of a reward that is to be so large, where rewards of the day it is issued on would come to `of_its_day`."""
+    if merchant.reward_maximum is not None and amount > merchant.reward_maximum:
         return InvalidRequest(
             f"The merchant allows at most {merchant.reward_maximum} minor units for one reward.",
             source=attribute("amount"),
         )
-    if merchant.phone_day_maximum is not None and given_today + command.amount > merchant.phone_day_maximum:
+    if merchant.phone_day_maximum is not None and of_its_day > merchant.phone_day_maximum:
         return QuotaExceeded(
             f"The merchant allows at most {merchant.phone_day_maximum} minor units for one phone number in a day.",
             source=attribute("amount"),

@@ -44,10 +44,10 @@ select taken, recipient_indexes, recipient_ids, recipient_keys, merchants, walle
 from rewards_look($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 
-GIVEN_SINCE = """
+GIVEN_BETWEEN = """
 select coalesce(sum(amount - reversed_amount), 0)::bigint
 from rewards
-where tenant_id = $1 and recipient_id = $2 and merchant_id = $3 and created_at >= $4
+where tenant_id = $1 and recipient_id = $2 and merchant_id = $3 and created_at >= $4 and created_at < $5
     and status not in ('Cancelled', 'Expired')
 """
 
@@ -166,9 +166,9 @@ async def look(
     return row
 
 
-async def given_since(work: Work, recipient_id: UUID, merchant_id: UUID, since: datetime) -> int:
-    """Minor units given to a recipient by a merchant since an instant, less what was taken back."""
-    given: int = await work.db.value(GIVEN_SINCE, work.tenant.id, recipient_id, merchant_id, since)
+async def given_between(work: Work, recipient_id: UUID, merchant_id: UUID, since: datetime, until: datetime) -> int:
+    """Minor units of the rewards that a merchant issued to a recipient in a stretch of time, less what was taken back."""
+    given: int = await work.db.value(GIVEN_BETWEEN, work.tenant.id, recipient_id, merchant_id, since, until)
     return given
 
 

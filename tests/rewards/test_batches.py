@@ -190,6 +190,8 @@ async def test_the_same_batch_again_is_the_first_answer_and_another_conflicts(
     again = await accept(api, lines(5))
     assert (again.status, again.text, header(again, "idempotent-replayed")) == (202, first.text, "true")
     assert header(again, "location") == header(first, "location")
+    otherwise = [{**line, "phoneNumber": f"(202) 555-{line['phoneNumber'][-4:]}"} for line in lines(5)]
+    assert (await accept(api, otherwise)).text == first.text
     refused(await accept(api, lines(6)), 409, "IdempotencyConflict", "/data/attributes/idempotencyKey")
     refused(await accept(api, lines(5, amount=101)), 409, "IdempotencyConflict")
     await run(runtime)

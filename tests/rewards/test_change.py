@@ -122,6 +122,15 @@ async def test_the_merchants_caps_hold_for_what_a_reward_becomes(api: Api, runti
     assert (await update(api, first, amount=100)).status == 200
 
 
+async def test_the_cap_of_a_day_holds_for_what_its_rewards_become_on_any_later_day(api: Api, runtime: Runtime) -> None:
+    await configure(runtime, api, phone_day_maximum=700, stacking=True)
+    first, _ = (await api.issue(amount=300)).data["id"], await api.issue(amount=300)
+    await advance(api, "P1D")
+    refused(await update(api, first, amount=401), 409, "QuotaExceeded", AMOUNT)
+    assert (await update(api, first, amount=400)).status == 200
+    assert (await api.issue(amount=700)).status == 200
+
+
 async def test_a_cancelled_reward_is_gone_for_good(api: Api) -> None:
     reward_id = (await api.issue()).data["id"]
     answer = await cancel(api, reward_id)
