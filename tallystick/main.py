@@ -28,12 +28,13 @@ from tallystick.activity import api as activity_api
 from tallystick.activity.abuse import RETURNS_EVENT
 from tallystick.activity.resource import ACTIVITY_EVENT, TRANSACTION
 from tallystick.audit import api as audit_api
-from tallystick.base import clock, migrate, openapi, reference
+from tallystick.base import clock, known_keys, migrate, openapi, reference
 from tallystick.base.batcher import Batcher
 from tallystick.base.db import LOST, Pool
 from tallystick.base.errors import Unavailable
 from tallystick.base.http import Headers, Page, Road
 from tallystick.base.keys import MasterKeys
+from tallystick.base.known_keys import OtherKeys
 from tallystick.base.metrics import Metrics
 from tallystick.base.openapi_told import Told, as_told
 from tallystick.base.page_table import NamedPage
@@ -248,21 +249,31 @@ def build(settings: Settings, dsn: str, keys: MasterKeys, now: clock.Clock = clo
     return Application(road, house, pool, authenticator, limiter, request_log, door, streams, sender)
 
 
+async def _keys_known(runtime: Runtime) -> bool:
+    try:
+        await known_keys.prove(runtime.pool, runtime.keys)
+    except OtherKeys:
+        return False
+    return True
+
+
 def _house_pages(runtime: Runtime, dsn: str, metrics: Metrics) -> dict[tuple[str, str], Page]:
-    migrated = False
+    migrated = known = False
 
     async def healthz(_headers: Headers, _query: bytes, _body: bytes) -> Answered:
         return 200, [("content-type", "application/json")], b'{"status":"ok"}'
 
     async def readyz(_headers: Headers, _query: bytes, _body: bytes) -> Answered:
-        """Ready when the database answers, has every migration, and background work was seen just now."""
-        nonlocal migrated
+        """Ready when the database answers, has every migration, knows the master key, and background work was seen just now."""
+        nonlocal migrated, known
         missing = ""
         try:
             async with asyncio.timeout(3):
                 migrated = migrated or not await migrate.pending(dsn)
                 if not migrated:
                     missing = "migrations"
+                elif not (known := known or await _keys_known(runtime)):
+                    missing = "master key"
                 elif not await worker.seen(runtime):
                     missing = "workers"
         except (*LOST, Unavailable, migrate.NotMigrated):

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tallystick import __version__
+from tallystick.base.known_keys import OtherKeys
 from tallystick.base.migrate import NotMigrated, migrate
 from tallystick.cli import keys as key_commands
 from tallystick.cli import operators, parties, periods, quotas, retaining, serving, verifying
@@ -58,7 +59,10 @@ def serve(
         except OSError as error:
             raise fail(f"Nothing can listen there: {error.strerror}. Give another --host or --port.") from None
         say("listening on {}:{}".format(*listening.getsockname()[:2]))
-    serving.serve(settings, settings.database_url, keys, listening, watch_parent=fd is not None)
+    try:
+        serving.serve(settings, settings.database_url, keys, listening, watch_parent=fd is not None)
+    except OtherKeys as other:
+        raise fail(str(other)) from None
 
 
 @app.command()
@@ -68,7 +72,10 @@ def work(part: Annotated[bool, typer.Option("--part", hidden=True)] = False) -> 
     if settings.database_url is None:
         raise fail("work needs TALLYSTICK_DATABASE_URL. To run everything on one machine, use `tallystick up`.")
     keys = master_keys(settings, directory(settings, None))
-    serving.work(settings, settings.database_url, keys, watch_parent=part)
+    try:
+        serving.work(settings, settings.database_url, keys, watch_parent=part)
+    except OtherKeys as other:
+        raise fail(str(other)) from None
 
 
 @app.command("migrate")

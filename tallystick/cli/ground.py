@@ -12,9 +12,10 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from tallystick.base import clock
+from tallystick.base import clock, known_keys
 from tallystick.base.db import LOST, Pool
 from tallystick.base.keys import BadKeys, MasterKeys
+from tallystick.base.known_keys import OtherKeys
 from tallystick.base.migrate import NotMigrated, pending
 from tallystick.base.postgres import Postgres, Refused, address
 from tallystick.base.settings import BadSettings, Settings, default_data_directory
@@ -177,6 +178,7 @@ async def opened(settings: Settings, given: Path | None) -> AsyncIterator[Ground
         keys = master_keys(settings, place)
         pool = Pool(dsn, 4, name="tallystick-cli")
         try:
+            await require_keys(pool, keys)
             yield Ground(settings, dsn, keys, Runtime(pool, clock.utc, keys, CLOSINGS))
         finally:
             await pool.close()
@@ -190,6 +192,14 @@ async def require_schema(dsn: str) -> None:
         raise fail(str(away)) from None
     if missing:
         raise fail("The database lacks migrations of this version. Run `tallystick migrate`, or start `tallystick up`.")
+
+
+async def require_keys(pool: Pool, keys: MasterKeys) -> None:
+    """A sentence unless these are the keys that the database was made with."""
+    try:
+        await known_keys.prove(pool, keys)
+    except OtherKeys as other:
+        raise fail(str(other)) from None
 
 
 Told = Mapping[str, object]

@@ -7,18 +7,22 @@ import logging
 import socket
 from collections.abc import Iterator
 
+import asyncpg
 import uvicorn
 import uvloop
 
 from tallystick import main, worker
-from tallystick.base import clock, logs
-from tallystick.base.db import Pool
+from tallystick.base import clock, known_keys, logs
+from tallystick.base.db import LOST, Pool
+from tallystick.base.errors import Unavailable
 from tallystick.base.keys import MasterKeys
 from tallystick.base.protocol import BoundedProtocol
 from tallystick.base.settings import Settings
 from tallystick.base.work import Runtime
 from tallystick.cli.processes import until_told
 
+PROVING_SECONDS = 3
+"""How long the first request may wait for the proof of the keys; where the database is away for longer, the door says so."""
 GRACE_SECONDS = 8
 """How long requests in flight may take to finish when the process is told to stop."""
 
@@ -69,12 +73,38 @@ async def _serve(settings: Settings, dsn: str, keys: MasterKeys, listening: sock
     server = _Server(config)
     stopping = asyncio.Event()
     watching = asyncio.create_task(until_told(stopping, watch_parent=watch_parent))
+    proving = asyncio.create_task(_prove(house.pool, keys))
+    await asyncio.wait([proving], timeout=PROVING_SECONDS)
     async with house.open():
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
+        refused = asyncio.create_task(_refused(proving))
+        await asyncio.wait([serving, watching, refused], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving
-    watching.cancel()
+        for waiting in (watching, refused, proving):
+            waiting.cancel()
+    if not proving.cancelled():
+        await proving
+
+
+async def _prove(pool: Pool, keys: MasterKeys) -> None:
+    """Returns when the database answers and knows these keys. Raises OtherKeys."""
+    while True:
+        try:
+            return await known_keys.prove(pool, keys)
+        except (
+            Unavailable,
+            *LOST,
+            asyncpg.UndefinedTableError,
+        ):  # away, or not migrated yet: ready is who has all of it
+            await asyncio.sleep(1)
+
+
+async def _refused(proving: "asyncio.Task[None]") -> None:
+    """Returns when the keys turn out to be others, and never else."""
+    await asyncio.wait([proving])
+    if proving.cancelled() or proving.exception() is None:
+        await asyncio.Event().wait()
 
 
 async def _work(settings: Settings, dsn: str, keys: MasterKeys, watch_parent: bool) -> None:
@@ -82,6 +112,12 @@ async def _work(settings: Settings, dsn: str, keys: MasterKeys, watch_parent: bo
     stopping = asyncio.Event()
     watching = asyncio.create_task(until_told(stopping, watch_parent=watch_parent))
     try:
+        proving = asyncio.create_task(_prove(pool, keys))
+        await asyncio.wait([proving, watching], return_when=asyncio.FIRST_COMPLETED)
+        if not proving.done():
+            proving.cancel()
+            return
+        await proving
         await worker.run(Runtime(pool, clock.utc, keys, main.CLOSINGS), settings, stopping)
     finally:
         watching.cancel()

@@ -30,6 +30,7 @@ from tallystick.cli.ground import (
     make_directory,
     master_keys,
     read_settings,
+    require_keys,
     say,
     shown,
 )
@@ -102,6 +103,9 @@ def up(
 async def _up(settings: Settings, wish: Wish, place: Path, server: Postgres | None, keys: MasterKeys) -> None:
     dsn = server.dsn if server is not None else str(settings.database_url)
     await _migrate(dsn)
+    pool = Pool(dsn, 1, name="tallystick-up")
+    await require_keys(pool, keys)
+    await pool.close()
     host = wish.host or settings.host
     listening = _listen(host, wish.port, settings)
     port = listening.getsockname()[1]

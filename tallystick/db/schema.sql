@@ -888,6 +888,11 @@ WITH (fillfactor='80');
 
 ALTER TABLE ONLY public.lot_deadlines FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.master_keys (
+    version integer NOT NULL,
+    proof bytea NOT NULL
+);
+
 CREATE TABLE public.merchants (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -1955,6 +1960,9 @@ ALTER TABLE ONLY public.locations
 ALTER TABLE ONLY public.lot_deadlines
     ADD CONSTRAINT lot_deadlines_pkey PRIMARY KEY (tenant_id, account_id);
 
+ALTER TABLE ONLY public.master_keys
+    ADD CONSTRAINT master_keys_pkey PRIMARY KEY (version);
+
 ALTER TABLE ONLY public.merchants
     ADD CONSTRAINT merchants_pkey PRIMARY KEY (tenant_id, id);
 
@@ -3005,6 +3013,9 @@ GRANT SELECT ON TABLE public.locations TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.lot_deadlines TO tallystick_app;
 GRANT SELECT ON TABLE public.lot_deadlines TO tallystick_auditor;
+
+GRANT SELECT,INSERT ON TABLE public.master_keys TO tallystick_app;
+GRANT SELECT ON TABLE public.master_keys TO tallystick_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.merchants TO tallystick_app;
 GRANT SELECT ON TABLE public.merchants TO tallystick_auditor;

@@ -78,6 +78,20 @@ def test_beside_an_external_server_the_parts_run_one_at_a_time_and_together(
     assert "Traceback" not in serve.said + work.said + up.said
     assert told("verify", settings=url)["ok"] is True
 
+    told("keys", "generate", place / "other.key")
+    others = {**url, "TALLYSTICK_MASTER_KEY_FILE": str(place / "other.key")}
+    for line in (f"up --data {place} --port 0", "serve --port 0", "work", "partners list"):
+        refused = tallystick(*line.split(), settings=others)
+        assert refused.exit_code == 1
+        assert "This is not the master key that the database was made with: version 1 is another." in refused.stderr
+
+    shutil.copy(place / "house.key", place / "older.key")
+    told("keys", "rotate", place / "house.key")
+    assert tallystick("partners", "list", settings=settings).exit_code == 0
+    older = tallystick("partners", "list", settings={**url, "TALLYSTICK_MASTER_KEY_FILE": str(place / "older.key")})
+    assert older.exit_code == 1
+    assert "The master key lacks version 2" in older.stderr
+
 
 def test_a_database_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
     url = {"TALLYSTICK_DATABASE_URL": f"postgresql://somebody:secret@/none?host={tmp_path}"}

@@ -26,7 +26,7 @@ ROOMS = {
         "return_signals",
     },
     "audit": {"request_log", "unknown_requests"},
-    "base": {"idempotency_keys"},
+    "base": {"idempotency_keys", "master_keys"},
     "customers": {"customers", "recipients", "phone_codes", "customer_merges", "data_permissions", "card_tokens"},
     "events": {"events", "tenant_heads", "event_sequences"},
     "giftcards": {

@@ -38,6 +38,14 @@ create table programmes (
     created_at timestamptz not null
 );
 
+-- What shows that a master key is the one the database was made with, and nothing of the key itself.
+-- class: directory -- of the house itself
+create table master_keys (
+    version integer primary key,
+    proof bytea not null
+);
+grant select, insert on master_keys to tallystick_app;
+
 -- A tenant is a programme in one environment: the owner of one set of books.
 create table tenants (
     id uuid primary key,
