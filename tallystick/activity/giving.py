@@ -93,9 +93,7 @@ async def lock_people(work: Work, customer_ids: Collection[UUID]) -> None:
 async def write_now(work: Work) -> None:
     """What was given is written only at the end of the work, and its quotas are counted there: now, if more is to be decided on."""
     await quotas.write(work)
-    work.counted.clear()
     await work.finish()
-    work.later.clear()
 
 
 async def take_back(work: Work, withdrawals: Sequence[Withdrawal]) -> dict[UUID, tuple[int, bool]]:

@@ -100,11 +100,12 @@ class Work:
         self.later.append((step, args, check))
 
     async def finish(self) -> None:
-        """Carry out what was deferred."""
+        """Carry out what was deferred until now; whatever is deferred after that waits for the next time."""
         if not self.later:
             return
-        answers = iter(await self.db.together([(step, args) for step, args, _ in self.later]))
-        for step, _, check in self.later:
+        later, self.later = self.later, []
+        answers = iter(await self.db.together([(step, args) for step, args, _ in later]))
+        for step, _, check in later:
             if step.answers is not None:
                 answer = next(answers)
                 if check is not None:

@@ -115,7 +115,7 @@ def count(work: Work, quotas: Quotas) -> None:
 
 
 async def write(work: Work) -> None:
-    """The closing of a work: one statement behind its other locks, none where nothing was taken. Raises Contended through it."""
+    """The closing of a work: one statement behind its other locks, none where nothing was taken since. Raises Contended through it."""
     changed = [
         counter
         for quotas in work.counted
@@ -124,6 +124,7 @@ async def write(work: Work) -> None:
         for counter in counters
         if counter.taken or counter.refused
     ]
+    work.counted.clear()
     if not changed:
         return
     changed.sort(key=lambda counter: counter.id)

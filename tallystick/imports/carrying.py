@@ -33,6 +33,10 @@ FAULTS_MAX: Final = 20
 """So many lines of a step may fail by a fault of ours, each left behind as a rejection; one more, and the step fails instead."""
 
 
+class GaveUp(Exception):
+    """A chunk waited too long for its turn; it is carried out alone later."""
+
+
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
     """A chunk that is being carried out, and the import as it will stand behind it."""
@@ -151,4 +155,9 @@ async def carry_out(reader: Reader, turn: asyncio.Task[Import] | Import, chunk: 
 
 
 async def _turn(turn: asyncio.Task[Import] | Import) -> Import:
-    return turn if isinstance(turn, Import) else await asyncio.wait_for(asyncio.shield(turn), TURN_SECONDS)
+    if isinstance(turn, Import):
+        return turn
+    try:
+        return await asyncio.wait_for(asyncio.shield(turn), TURN_SECONDS)
+    except TimeoutError:
+        raise GaveUp from None  # nothing was lost: a timeout as such would be taken for a lost database
