@@ -53,16 +53,7 @@ class Ground:
     def asked(self, work: Work, outcome: Outcome) -> Asked:
         """Whoever wrote the rule stands behind what it gives, for the request that moved it."""
         rule = self.rules[outcome.threshold_id]
-        caller = Caller(
-            tenant=work.tenant,
-            partner_id=rule.partner_id,
-            client_id=rule.client_id,
-            scopes=frozenset(),
-            merchant_ids=None,
-            sees_programme=False,
-            rate_per_minute=1,
-            rate_burst=1,
-        )
+        caller = Caller.behind(work.tenant, rule.partner_id, rule.client_id)
         return Asked(caller, self.requests[outcome.place], "POST", "/api/v1/thresholds")
 
     def bounds(self, outcome: Outcome) -> list[Line]:

@@ -56,16 +56,7 @@ async def release_due(runtime: Runtime) -> bool:
 
 def of_the_house(tenant: Tenant) -> Asked:
     """What nobody asked for: time did it."""
-    caller = Caller(
-        tenant=tenant,
-        partner_id=NOBODY,
-        client_id=NOBODY,
-        scopes=frozenset(),
-        merchant_ids=None,
-        sees_programme=False,
-        rate_per_minute=1,
-        rate_burst=1,
-    )
+    caller = Caller.behind(tenant, NOBODY, NOBODY)
     return Asked(caller, NOBODY, "POST", "/api/v1/external-transactions")
 
 

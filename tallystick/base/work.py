@@ -59,6 +59,15 @@ class Caller:
     rate_burst: int
     data_policy: DataPolicy = DataPolicy()
 
+    @classmethod
+    def behind(cls, tenant: Tenant, partner_id: UUID, client_id: UUID) -> "Caller":
+        """Who stands behind what the house does by itself: bound to no merchant, as what is done was allowed when it was asked
+        for, and with no scope, as nobody asks for anything more.
+        """
+        return cls(
+            tenant, partner_id, client_id, frozenset(), None, sees_programme=False, rate_per_minute=1, rate_burst=1
+        )
+
 
 class Asked(msgspec.Struct, frozen=True):
     """One request of a caller; travels with each command, since one batch serves many."""

@@ -132,16 +132,7 @@ def _next(work: Work, batch: CardBatch) -> CardBatch:
 
 def _asked(tenant: Tenant, batch: CardBatch, client_id: UUID, request_id: UUID) -> Asked:
     """The request that wanted it stands behind what is done for a batch."""
-    caller = Caller(
-        tenant=tenant,
-        partner_id=batch.partner_id,
-        client_id=client_id,
-        scopes=frozenset(),
-        merchant_ids=None,
-        sees_programme=False,
-        rate_per_minute=1,
-        rate_burst=1,
-    )
+    caller = Caller.behind(tenant, batch.partner_id, client_id)
     return Asked(caller, request_id, "POST", batch_resource.GIFT_CARD_BATCH.path)
 
 

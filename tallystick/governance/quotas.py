@@ -115,7 +115,7 @@ def count(work: Work, quotas: Quotas) -> None:
 
 
 async def write(work: Work) -> None:
-    """The closing of a work: one statement behind its other locks, none where nothing was taken since. Raises Contended through it."""
+    """The closing of a work: one statement behind its other locks, none where nothing was taken. Contended is raised through it."""
     changed = [
         counter
         for quotas in work.counted

@@ -46,7 +46,7 @@ async def _release(runtime: Runtime, tenant: Tenant, found: Import) -> bool:
     caller = await partners.caller_of(runtime.pool, found.client_id)
     if caller is None:
         # Whoever sent the file is not let in any more: what waits is decided all the same.
-        caller = Caller(tenant, found.partner_id, found.client_id, frozenset(), None, False, 1, 1)  # noqa: FBT003
+        caller = Caller.behind(tenant, found.partner_id, found.client_id)
     asked = Asked(caller, found.request_id, "POST", resource.IMPORT.path)
     async with runtime.work(tenant) as work:
         stands = await store.lock(work, found.id)

@@ -253,16 +253,7 @@ async def _give(work: Work, batch: RewardBatch, chunk: Sequence[tuple[int, bytes
 
 def _asked(tenant: Tenant, batch: RewardBatch) -> Asked:
     """The request that brought the batch stands behind each of its rewards."""
-    caller = Caller(
-        tenant=tenant,
-        partner_id=batch.partner_id,
-        client_id=batch.client_id,
-        scopes=frozenset(),
-        merchant_ids=None,
-        sees_programme=False,
-        rate_per_minute=1,
-        rate_burst=1,
-    )
+    caller = Caller.behind(tenant, batch.partner_id, batch.client_id)
     return Asked(caller, batch.request_id, "POST", "/api/v1/reward-batches")
 
 
