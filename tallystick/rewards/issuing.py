@@ -142,27 +142,7 @@ def _make(work: Work, command: IssueReward, reward_id: UUID, granted: Granted, p
 
 def _apply(work: Work, given: Sequence[_Given]) -> None:
     """Rows, journals, events and the requests' log: set-based, and all in one round trip at the work's end."""
-    rewards = [made.reward for made in given]
-    store.insert(
-        work,
-        (
-            [reward.id for reward in rewards],
-            [reward.partner_id for reward in rewards],
-            [reward.merchant_id for reward in rewards],
-            [reward.recipient_id for reward in rewards],
-            [reward.batch_id for reward in rewards],
-            [reward.amount for reward in rewards],
-            [reward.currency for reward in rewards],
-            [reward.wallet_id for reward in rewards],
-            [reward.funding_account_id for reward in rewards],
-            [reward.value_account_id for reward in rewards],
-            [reward.claim_expires_at for reward in rewards],
-            [reward.reason_code for reward in rewards],
-            [reward.cost_center for reward in rewards],
-            [made.private for made in given],
-            [made.answer for made in given],
-        ),
-    )
+    store.insert(work, [store.NewReward(made.reward, made.private, made.answer) for made in given])
     ledger.post_foreseen(work, [_journal(made) for made in given], opening=[_account(made) for made in given])
     for made in given:
         events.record(work, _event(made))

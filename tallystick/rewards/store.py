@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from tallystick.base.db import Row, Step
@@ -131,9 +132,37 @@ where earliest.deadline <= $1::timestamptz + t.clock_offset
 """
 
 
-def insert(work: Work, columns: Sequence[Sequence[object]]) -> None:
-    """Insert new rewards at the end of the work, given column by column in the order of `INSERT`."""
-    work.defer(INSERT, work.tenant.id, work.now, *columns)
+class NewReward(NamedTuple):
+    """A reward that is to be, with what is kept of it sealed: what only its recipient reads, and its first answer."""
+
+    reward: Reward
+    private: bytes | None
+    answer: bytes
+
+
+def insert(work: Work, new: Sequence[NewReward]) -> None:
+    """Insert new rewards at the end of the work."""
+    rewards = [each.reward for each in new]
+    work.defer(
+        INSERT,
+        work.tenant.id,
+        work.now,
+        [reward.id for reward in rewards],
+        [reward.partner_id for reward in rewards],
+        [reward.merchant_id for reward in rewards],
+        [reward.recipient_id for reward in rewards],
+        [reward.batch_id for reward in rewards],
+        [reward.amount for reward in rewards],
+        [reward.currency for reward in rewards],
+        [reward.wallet_id for reward in rewards],
+        [reward.funding_account_id for reward in rewards],
+        [reward.value_account_id for reward in rewards],
+        [reward.claim_expires_at for reward in rewards],
+        [reward.reason_code for reward in rewards],
+        [reward.cost_center for reward in rewards],
+        [each.private for each in new],
+        [each.answer for each in new],
+    )
 
 
 async def look(
