@@ -142,7 +142,7 @@ BUGS = (
     Bug(
         "a page of all progress repeats the last of the one before",
         "tallystick/thresholds/progress_store.py",
-        "    return page, None if edge is None else edge[3]",
+        "    return page, None if edge is None else until",
         "    return page, None",
         (P,),
     ),
