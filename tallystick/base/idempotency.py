@@ -178,25 +178,25 @@ class _Kept(msgspec.Struct, array_like=True):
     status: int
     body: bytes | None
     location: str | None
-    client_id: UUID
     scopes: frozenset[str]
     merchant_ids: frozenset[UUID] | None
 
     @classmethod
     def of(cls, answer: Answer, caller: Caller) -> "_Kept":
         merchants = None if caller.merchant_ids is None else frozenset(caller.merchant_ids)
-        return cls(answer.status, answer.body, answer.location, caller.client_id, caller.scopes, merchants)
+        return cls(answer.status, answer.body, answer.location, caller.scopes, merchants)
 
     def is_for(self, caller: Caller) -> bool:
         """Whether the caller may do at least what the first asker could: then nothing is shown that it could not have had.
 
-        The scope of the route was asked for at the door; what else an answer shows may hang on others.
+        The scope of the route was asked for at the door; what else an answer shows may hang on others. A token may have fewer
+        than the credential that it was minted with.
         """
         if caller.merchant_ids is not None and (
             self.merchant_ids is None or not self.merchant_ids <= {*caller.merchant_ids}
         ):
             return False
-        return caller.client_id == self.client_id or self.scopes <= caller.scopes
+        return self.scopes <= caller.scopes
 
 
 K = TypeVar("K", bound=Keyed)

@@ -1,6 +1,8 @@
 """The first answer is repeated to whoever may do at least what its asker could, and to nobody else of the same partner."""
 
 import asyncio
+import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +32,18 @@ async def test_a_secret_is_not_repeated_to_a_credential_that_may_do_less(api: Ap
     refused(answer, 409, "IdempotencyConflict")
     assert first.attributes["clientSecret"] not in answer.text
     assert (await rotate(api, api.client_id, "rotate-2026-11")).text == first.text
+
+
+async def test_nor_to_a_token_of_the_same_credential_that_was_asked_for_less(api: Api) -> None:
+    first = await rotate(api, api.client_id, "once")
+    wanted = {"grant_type": "client_credentials", "scope": " ".join(sorted(FEW))}
+    basic = base64.b64encode(f"{api.client_id}:{api.secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}"}
+    async with api.session.post(f"{api.base_url}/oauth/token", data=wanted, headers=headers) as minted:
+        token = (await minted.json())["access_token"]
+    answer = await rotate(replace(api, secret=token), api.client_id, "once")
+    refused(answer, 409, "IdempotencyConflict")
+    assert first.attributes["clientSecret"] not in answer.text
 
 
 async def test_a_credential_that_may_do_as_much_is_given_the_first_answer(api: Api, runtime: Runtime) -> None:
