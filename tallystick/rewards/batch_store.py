@@ -90,13 +90,27 @@ end
 COUNT_LINES = f"select count(*) {LINES}"
 LIST_LINES = f"select line, reward_id, error {LINES} order by line offset $4 limit $5"
 
-# What a revocation still has to take back: rewards that wait, and credited ones not wholly reversed.
+# What a revocation still has to take back: rewards that wait, and credited ones of which something is left that can be. Nobody is
+# left to take it from where the holder was erased, and what has expired has returned already.
 STANDING = """
 select r.id, r.status
 from rewards as r
 where r.tenant_id = $1 and r.batch_id = $2 and (
     (r.status = 'Created' and r.claim_expires_at > $3)
-    or (r.status in ('Credited', 'Claimed') and r.reversed_amount < r.amount)
+    or (
+        r.status in ('Credited', 'Claimed')
+        and r.reversed_amount + (
+            select coalesce(-sum(e.amount), 0)
+            from entries as e
+            join journals as j on j.tenant_id = $1 and j.id = e.journal_id and j.kind = 'lot.expire'
+            where e.tenant_id = $1 and e.account_id = r.value_account_id
+        ) < r.amount
+        and not exists (
+            select from wallets as w
+            join customers as c on c.tenant_id = $1 and c.id = w.customer_id and c.status = 'erased'
+            where w.tenant_id = $1 and w.id = r.wallet_id
+        )
+    )
 )
 order by r.id
 limit $4

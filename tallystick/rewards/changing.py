@@ -22,6 +22,7 @@ from tallystick.merchants import InsufficientFunding
 from tallystick.rewards import erasing, resource
 from tallystick.rewards.looking import day_of
 from tallystick.rewards.model import QUOTA, Private, Reward, not_changeable, over_cap
+from tallystick.rewards.withdrawing import expired_of
 
 T = TypeVar("T")
 Given = str | None | msgspec.UnsetType
@@ -295,10 +296,13 @@ async def _reverse(work: Work, command: ReverseReward) -> Answer | Refusal:
             f"The reward is {reward.effective(work.now)}; only one that was credited or claimed can be reversed. "
             "Cancel one that still waits."
         )
-    left = reward.amount - reward.reversed_amount
+    lots = await ledger.lock(work, [reward.value_account_id])
+    expired = (await expired_of(work, lots.values())).get(reward.value_account_id, 0)
+    left = reward.amount - reward.reversed_amount - expired
     amount = left if command.amount is None else command.amount
     if left == 0:
-        return InvalidState("The whole reward has been reversed already.")
+        gone = "expired, and returned to who paid for it" if expired else "been reversed already"
+        return InvalidState(f"Nothing of this reward is left to be reversed: it has {gone}.")
     if amount > left:
         return InvalidRequest(
             f"At most {left} minor units of this reward can still be reversed.", source=attribute("amount")

@@ -73,7 +73,7 @@ async def withdraw(work: Work, commands: Sequence[Withdraw]) -> list[Withdrawn]:
     holding = list({reward.wallet_id for reward in locked.values() if reward.wallet_id is not None})
     held = await wallets.lock(work, holding) if holding else {}
     accounts = await _lock_accounts(work, locked.values(), held.values())
-    expired = await _expired(work, accounts.values())
+    expired = await expired_of(work, accounts.values())
     erased = await wallets.of_erased(work, list(held)) if held else set[UUID]()
     found = {
         command.reward_id: _reckon(work, command, locked[command.reward_id], accounts, expired, erased)
@@ -94,8 +94,8 @@ async def _lock_accounts(work: Work, rewards: Collection[Reward], held: Collecti
     return await ledger.lock(work, list(wanted))
 
 
-async def _expired(work: Work, accounts: Collection[Account]) -> dict[UUID, int]:
-    """What of lots past their expiry has gone back to who paid for it."""
+async def expired_of(work: Work, accounts: Collection[Account]) -> dict[UUID, int]:
+    """What of locked lots past their expiry has gone back to who paid for it: that can be taken back from nobody once more."""
     gone: dict[UUID, int] = {}
     for account in accounts:
         if account.expires_at is not None and account.expires_at <= work.now:

@@ -69,7 +69,8 @@ def test_a_killed_http_process_is_started_again_while_the_other_goes_on(demo: De
 def test_a_killed_work_process_is_started_again(demo: Demo) -> None:
     killed = demo.up.part("work")
     killed.kill()
-    until(lambda: _parts(demo, "work") == 1 and demo.up.part("work").pid != killed.pid, BACK_SECONDS)
+    until(lambda: _parts(demo, "work") == 1 and not killed.is_running(), BACK_SECONDS)
+    assert demo.up.part("work").pid != killed.pid
     demo.up.until_ready()
 
 

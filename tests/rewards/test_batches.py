@@ -19,6 +19,7 @@ from tallystick.rewards import batch_store, batches
 from tests.api import Answer, Api, document_of, join, luna
 from tests.conftest import Clock
 from tests.rewards.cast import (
+    advance,
     another_client,
     balance,
     cancel,
@@ -317,6 +318,29 @@ async def test_what_a_killed_runner_took_back_is_counted_all_the_same(
     await run(runtime)
     shown = await show(api, batch_id)
     assert [shown[name] for name in ("status", "succeeded", "revoked")] == ["revoked", 5, 5]
+    await check_whole(auditor, api.tenant)
+
+
+async def test_a_revocation_ends_where_nothing_is_left_to_take_back(
+    runtime: Runtime, session: aiohttp.ClientSession, base_url: str, auditor: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of who was erased, and of what has expired; and the lines behind those are taken back."""
+    monkeypatch.setattr(batches, "LINES_AT_ONCE", 1)
+    api = await join(runtime, session, base_url, credit_limit=1000, value_days=5)
+    gone = [await api.user(phone(number)) for number in range(3)]
+    for user_id in gone:
+        opened = document_of("Wallet", userId=user_id, merchantId=str(api.merchant_id))
+        assert (await api.post("wallets", opened)).status == 201
+    batch_id = (await accept(api, lines(3))).data["id"]
+    await run(runtime)
+    rewards = [each["rewardId"] for each in await items(api, batch_id)]
+    await spend(runtime, api, rewards[0], 100)
+    assert (await api.post(f"users/{gone[0]}/erase", document_of("EraseUser", reason="personRequest"))).status == 200
+    await advance(api, "P6D")
+    assert (await api.post(f"reward-batches/{batch_id}/revoke")).status == 202
+    await run(runtime)
+    assert (await show(api, batch_id))["status"] == "revoked"
+    assert await left(runtime, api) == 900
     await check_whole(auditor, api.tenant)
 
 

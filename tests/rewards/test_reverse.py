@@ -9,7 +9,19 @@ import pytest
 from tallystick.base.db import Db
 from tallystick.base.work import Runtime
 from tests.api import Api, document_of, join
-from tests.rewards.cast import balance, cancel, check_whole, header, left, refused, reverse, spend, story
+from tests.rewards.cast import (
+    advance,
+    balance,
+    cancel,
+    check_whole,
+    configure,
+    header,
+    left,
+    refused,
+    reverse,
+    spend,
+    story,
+)
 
 AMOUNT = "/data/attributes/amount"
 
@@ -64,6 +76,20 @@ async def test_a_partial_reversal_takes_the_unspent_part_first(limited: Api, run
     assert await balance(limited, wallet_id) == {"available": 50, "pending": 0, "held": 0, "owed": 0}
     await reverse(limited, reward_id, 100)
     assert await balance(limited, wallet_id) == {"available": 0, "pending": 0, "held": 0, "owed": 50}
+
+
+async def test_what_has_expired_returned_already_and_is_taken_back_from_nobody(limited: Api, runtime: Runtime) -> None:
+    await configure(runtime, limited, value_days=5)
+    wallet_id = await limited.wallet()
+    whole, spent = [(await limited.issue(amount=amount)).data["id"] for amount in (400, 300)]
+    await spend(runtime, limited, spent, 100)
+    await advance(limited, "P6D")
+    assert await left(runtime, limited) == 900
+    refused(await reverse(limited, whole), 409, "InvalidState")
+    refused(await reverse(limited, spent, 101), 400, "InvalidRequest", "/data/attributes/amount")
+    assert (await reverse(limited, spent)).attributes["reversedAmount"] == 100
+    assert await balance(limited, wallet_id) == {"available": 0, "pending": 0, "held": 0, "owed": 100}
+    assert await left(runtime, limited) == 1000
 
 
 async def test_what_is_owed_is_paid_by_later_rewards(api: Api, runtime: Runtime) -> None:
