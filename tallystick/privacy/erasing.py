@@ -83,7 +83,9 @@ async def _erase(work: Work, command: EraseUser) -> Answer | Refusal:
     await wallets.forfeit(work, [wallet.id for wallet in held])
     ever_held = await _ever_held(work, people)
     await wallets.write_off(work, ever_held)
-    recipients = await of_customers.theirs_alone(work, people)
+    alone = await of_customers.theirs_alone(work, people)
+    awaited = await of_rewards.awaited_from_others(work, alone, person.partner_id)
+    recipients = [each for each in alone if each not in awaited]
     waiting = await of_rewards.waiting(work, recipients)
     await rewards.withdraw(work, [Withdraw(asked, reward_id, owing=False) for reward_id in waiting])
     await wallets.end(work, asked, await wallets.lock_of_customers(work, [each.id for each in people]))

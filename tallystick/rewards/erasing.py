@@ -10,6 +10,11 @@ WAITING: Final = """
 select id from rewards where tenant_id = $1 and recipient_id = any($2::uuid[]) and status = 'Created' order by id
 """
 
+AWAITED: Final = """
+select distinct recipient_id from rewards
+where tenant_id = $1 and recipient_id = any($2::uuid[]) and partner_id <> $3 and status = 'Created'
+"""
+
 # Of a reward whose recipient is known there always is an answer.
 IS_ERASED: Final = "select answer_sealed = ''::bytea from rewards where tenant_id = $1 and id = $2"
 
@@ -28,6 +33,11 @@ async def is_erased(work: Work, reward_id: UUID) -> bool:
 async def waiting(work: Work, recipient_ids: Sequence[UUID]) -> list[UUID]:
     """The rewards that wait for these held recipients."""
     return [row[0] for row in await work.db.rows(WAITING, work.tenant.id, recipient_ids)]
+
+
+async def awaited_from_others(work: Work, recipient_ids: Sequence[UUID], partner_id: UUID) -> set[UUID]:
+    """Those of these held recipients for whom a reward of another partner waits: what that one gave is not this one's to end."""
+    return {row[0] for row in await work.db.rows(AWAITED, work.tenant.id, recipient_ids, partner_id)}
 
 
 async def erase(

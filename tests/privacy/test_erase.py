@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import aiohttp
 import asyncpg
 import pytest
 
@@ -221,6 +222,17 @@ async def test_a_phone_that_somebody_else_has_too_stays_theirs(api: Api) -> None
     assert (await api.get(f"users/{second}")).attributes["phoneNumber"] == MIRA_PHONE
     shown = (await api.get(f"rewards/{reward.data['id']}")).attributes
     assert (shown["status"], shown["message"]) == ("Created", "for whoever has the phone")
+
+
+async def test_what_another_partner_gave_is_not_ended_by_who_never_gave_it(
+    api: Api, runtime: Runtime, session: aiohttp.ClientSession, base_url: str
+) -> None:
+    reward = await api.issue(amount=900, message="told-in-confidence", key="theirs")
+    other = await join(runtime, session, base_url, tenant=api.tenant)
+    assert (await erase(other, await other.user(verified=False))).status == 200
+    shown = (await api.get(f"rewards/{reward.data['id']}")).attributes
+    assert (shown["status"], shown["message"]) == ("Created", "told-in-confidence")
+    assert (await api.issue(amount=900, message="told-in-confidence", key="theirs")).text == reward.text
 
 
 async def test_of_a_phone_of_two_what_came_into_their_own_wallet_is_forgotten(api: Api) -> None:
