@@ -82,6 +82,8 @@ class Held:
         sources = await store.sources_of(work, list(intent_ids))
         await self._lock_sources(work, [source for of_one in sources.values() for source in of_one])
         intents = await store.lock(work, list(intent_ids))
+        # Where they are stays; how much each gives may have been increased while the locks were waited for.
+        sources = await store.sources_of(work, list(intents))
         parts = await store.parts_of(work, list(intents))
         self.payments |= {each.id: Payment(each, sources[each.id], parts[each.id]) for each in intents.values()}
         accounts = {part.account_id for of_one in parts.values() for part in of_one}

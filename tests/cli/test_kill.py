@@ -129,11 +129,15 @@ def test_when_up_is_killed_the_rest_ends_by_itself_and_the_next_up_finds_everyth
 
 
 def _parts(demo: Demo, command: str) -> int:
-    return sum(each.cmdline()[2:4] == ["tallystick", command] for each in demo.up.everybody() if _lives(each))
+    return sum(_runs(each, command) for each in demo.up.everybody())
 
 
-def _lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+def _runs(process: psutil.Process, command: str) -> bool:
+    """Whether a process lives and runs this command; it may end while it is asked."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.cmdline()[2:4] == ["tallystick", command]
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def _backends(demo: Demo) -> list[int]:

@@ -4,16 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
 
 from tallystick.base import ids
 from tallystick.base.db import Db
+from tallystick.base.errors import Refusal
 from tallystick.base.work import Runtime
+from tallystick.payments import increasing
+from tallystick.payments.increasing import IncreasePaymentIntent
 from tests import world
 from tests.api import Answer, Api, document_of, join
 from tests.conftest import Clock
+from tests.giftcards.hands import asked
 from tests.payments.changes import (
     add_lot,
     balance,
@@ -54,6 +59,21 @@ async def test_an_increase_holds_more(api: Api, runtime: Runtime) -> None:
     assert (await capture(api, intent_id)).attributes["capturedAmount"] == 300
     assert await payable(runtime, api) == 300
     assert await balance(api, wallet_id) == (200, 0)
+
+
+async def test_an_increase_that_waited_for_another_adds_to_what_that_one_left(api: Api, runtime: Runtime) -> None:
+    """Its sources, too: they were looked at before there was anything to wait for."""
+    wallet_id = await wallet_with(api, 900)
+    intent_id = await held(api, wallet_id, 200)
+    async with runtime.work(api.tenant) as work:
+        (larger,) = await increasing.increase(work, [IncreasePaymentIntent(asked(api), UUID(intent_id), 300)])
+        assert not isinstance(larger, Refusal)
+        behind = asyncio.create_task(increase(api, intent_id, 400))
+        await asyncio.sleep(0.3)
+        assert not behind.done()
+    found = (await behind).attributes
+    assert (found["authorizedAmount"], found["sources"][0]["authorizedAmount"]) == (900, 900)
+    assert (await capture(api, intent_id)).attributes["sources"][0]["authorizedAmount"] == 900
 
 
 async def test_an_increase_burns_what_is_there_now_and_captures_go_by_the_parts(api: Api, runtime: Runtime) -> None:

@@ -333,4 +333,11 @@ BUGS = (
         '    return b"cursor"',
         ("tests/thresholds/test_progress.py::test_nobody_goes_on_behind_what_they_were_not_given",),
     ),
+    Bug(
+        "a payment's sources are as they were before it was locked",
+        "tallystick/payments/changing.py",
+        "        sources = await store.sources_of(work, list(intents))\n",
+        "",
+        ("tests/payments/test_increase.py::test_an_increase_that_waited_for_another_adds_to_what_that_one_left",),
+    ),
 )
