@@ -131,7 +131,7 @@ async def _debts(work: Work, backs: Sequence[_Back], held: Mapping[UUID, Wallet]
         wallet_id = back.reward.wallet_id
         if back.owed and wallet_id is not None:
             wallet = held[wallet_id]
-            known = wallet.owed_account_id if wallet.merged_into is None else None
+            known = wallet.owed_account_id if wallet.status != "closed" else None
             if wallet_id not in found:
                 found[wallet_id] = known or await wallets.owe(work, wallet_id)
             debts[back.reward.id] = found[wallet_id]

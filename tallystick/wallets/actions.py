@@ -97,7 +97,9 @@ def missing() -> NotFound:
 
 
 async def open_for(work: Work, asked: Asked, holder: Customer, merchant: Merchant) -> Wallet | Refusal:
-    """A new wallet of a held customer: active where their phone is verified, else pending."""
+    """A new wallet of a held customer: active where their phone is verified, else pending. What they owed with one that was closed
+    they owe with this one.
+    """
     open_ = [wallet for wallet in await store.of_customers(work, [holder.id]) if wallet.merchant_id == merchant.id]
     if open_:
         return WalletExists("The user already has an open wallet at this merchant. Use that one, or close it first.")
@@ -114,8 +116,25 @@ async def open_for(work: Work, asked: Asked, holder: Customer, merchant: Merchan
         updated_at=work.now,
     )
     await store.insert(work, wallet)
-    events.record(work, event("wallet.created", wallet, resource.resource(wallet, EMPTY), asked))
+    owed = await _carry_over(work, wallet)
+    if owed:
+        wallet = (await store.by_ids(work, [wallet.id]))[wallet.id]
+    events.record(work, event("wallet.created", wallet, resource.resource(wallet, replace(EMPTY, owed=owed)), asked))
     return wallet
+
+
+async def _carry_over(work: Work, wallet: Wallet) -> int:
+    """Let a new wallet owe what its holder still owes with closed ones at its merchant; how much that is."""
+    left = await store.left_owing(work, wallet.customer_id, wallet.merchant_id)
+    accounts = (await ledger.lock(work, left)).values() if left else ()
+    owing = [account for account in accounts if account.balance]
+    if not owing:
+        return 0
+    debt_id = await owe(work, wallet.id)
+    transfers = tuple(Transfer(debt_id, account.id, -account.balance) for account in owing)
+    journal = Journal(ids.new(), "wallet.carry_over", wallet.id, wallet.merchant_id, wallet.currency, transfers)
+    assert await ledger.post(work, [journal]) == ["posted"], "a debt has no limit but zero"
+    return sum(transfer.amount for transfer in transfers)
 
 
 async def resume(work: Work, asked: Asked, wallet: Wallet, holder: Customer) -> Wallet | Refusal:
@@ -136,11 +155,16 @@ async def unverified(work: Work, asked: Asked, holder: Customer) -> list[Wallet]
 async def owe(work: Work, wallet_id: UUID) -> UUID:
     """The account that says what the holder of a wallet owes, opened when first wanted: a debit balance, never above zero.
 
-    Whoever's wallet was merged owes with the wallet that has its value now.
+    Whoever's wallet was merged owes with the wallet that has its value now; whoever closed theirs, with the one that they opened
+    since.
     """
     wallet = (await store.lock(work, [wallet_id]))[wallet_id]
     if wallet.merged_into is not None:
         return await owe(work, wallet.merged_into)
+    if wallet.status == "closed":
+        for other in await store.of_customers(work, [wallet.customer_id]):
+            if other.merchant_id == wallet.merchant_id:
+                return await owe(work, other.id)
     if wallet.owed_account_id is not None:
         return wallet.owed_account_id
     account = ledger.NewAccount(

@@ -30,6 +30,15 @@ SET_STATUS = """
 update wallets set status = $3, version = $4, updated_at = $5, merged_into = $6 where tenant_id = $1 and id = $2
 """
 
+# What a holder still owed at a merchant when a wallet of theirs was closed. What was merged owes with its survivor.
+LEFT_OWING = """
+select w.owed_account_id
+from wallets as w
+join accounts as a on a.tenant_id = $1 and a.id = w.owed_account_id and a.balance < 0
+where w.tenant_id = $1 and w.customer_id = $2 and w.merchant_id = $3 and w.status = 'closed' and w.merged_into is null
+order by w.id
+"""
+
 SET_OWED_ACCOUNT = "update wallets set owed_account_id = $3 where tenant_id = $1 and id = $2"
 
 WITH_IDS = "from wallets where tenant_id = $1 and id = any($2::uuid[])"
@@ -260,6 +269,11 @@ async def set_status(work: Work, wallet: Wallet) -> None:
     await work.db.run(
         SET_STATUS, work.tenant.id, wallet.id, wallet.status, wallet.version, wallet.updated_at, wallet.merged_into
     )
+
+
+async def left_owing(work: Work, customer_id: UUID, merchant_id: UUID) -> list[UUID]:
+    """The accounts of what a holder owes with closed wallets at a merchant."""
+    return [row[0] for row in await work.db.rows(LEFT_OWING, work.tenant.id, customer_id, merchant_id)]
 
 
 async def set_owed_account(work: Work, wallet_id: UUID, account_id: UUID) -> None:

@@ -92,6 +92,30 @@ async def test_what_has_expired_returned_already_and_is_taken_back_from_nobody(l
     assert await left(runtime, limited) == 1000
 
 
+@pytest.mark.parametrize("reversed_", ["before it closed", "before the next opened", "after that"])
+async def test_a_wallet_that_is_opened_again_owes_what_the_closed_one_did(
+    limited: Api, runtime: Runtime, reversed_: str
+) -> None:
+    wallet_id = await limited.wallet()
+    user_id = (await limited.get(f"wallets/{wallet_id}")).attributes["userId"]
+    reward_id = (await limited.issue(amount=300)).data["id"]
+    await spend(runtime, limited, reward_id, 300)
+    if reversed_ == "before it closed":
+        await reverse(limited, reward_id)
+    assert (await limited.post(f"wallets/{wallet_id}/close")).attributes["status"] == "closed"
+    if reversed_ == "before the next opened":
+        await reverse(limited, reward_id)
+    opened = await limited.post("wallets", document_of("Wallet", userId=user_id, merchantId=str(limited.merchant_id)))
+    if reversed_ == "after that":
+        await reverse(limited, reward_id)
+    else:
+        assert opened.attributes["balance"]["owed"] == 300
+    assert (await balance(limited, opened.data["id"]))["owed"] == 300
+    assert (await balance(limited, wallet_id))["owed"] == 0
+    await limited.issue(amount=400)
+    assert await balance(limited, opened.data["id"]) == {"available": 100, "pending": 0, "held": 0, "owed": 0}
+
+
 async def test_what_is_owed_is_paid_by_later_rewards(api: Api, runtime: Runtime) -> None:
     wallet_id = await api.wallet()
     first = (await api.issue(amount=500)).data["id"]
