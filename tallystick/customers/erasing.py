@@ -4,7 +4,7 @@ What stays is a row without a name, so that the books' random ids lead to somebo
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -64,9 +64,9 @@ async def family(work: Work, customer_id: UUID) -> list[UUID]:
     return known
 
 
-async def theirs_alone(work: Work, people: Sequence[Customer]) -> list[UUID]:
-    """The recipients that these held customers are known by, and nobody else who is not erased."""
-    wanted = {person.recipient_id for person in people if person.recipient_id is not None}
+async def theirs_alone(work: Work, people: Sequence[Customer], once: Collection[UUID] = ()) -> list[UUID]:
+    """The recipients that these held customers are known by, or were `once`, and nobody else who is not erased."""
+    wanted = {person.recipient_id for person in people if person.recipient_id is not None}.union(once)
     known = [person.id for person in people]
     shared = {row[0] for row in await work.db.rows(OF_OTHERS, work.tenant.id, list(wanted), known)} if wanted else set()
     return sorted(wanted - shared)

@@ -83,21 +83,30 @@ async def _erase(work: Work, command: EraseUser) -> Answer | Refusal:
     await wallets.forfeit(work, [wallet.id for wallet in held])
     ever_held = await _ever_held(work, people)
     await wallets.write_off(work, ever_held)
-    alone = await of_customers.theirs_alone(work, people)
-    awaited = await of_rewards.awaited_from_others(work, alone, person.partner_id)
-    recipients = [each for each in alone if each not in awaited]
+    given = await of_rewards.came_into(work, [wallet.id for wallet in ever_held])
+    recipients = await _recipients(work, people, person.partner_id, given.values())
     waiting = await of_rewards.waiting(work, recipients)
     await rewards.withdraw(work, [Withdraw(asked, reward_id, owing=False) for reward_id in waiting])
     await wallets.end(work, asked, await wallets.lock_of_customers(work, [each.id for each in people]))
     await of_activity.erase(work, people, recipients, await of_customers.tokens(work, people))
     await delivery_store.erase(work, _addresses(people, recipients))
-    known_by = [each.recipient_id for each in people if each.recipient_id is not None]
-    await of_rewards.erase(work, known_by, recipients, [wallet.id for wallet in ever_held])
-    await of_messages.erase(work, recipients)
+    await of_rewards.erase(work, recipients, list(given))
+    await of_messages.erase(work, [*recipients, *(each.id for each in people)])
     after = await of_customers.erase(work, people, recipients, command.reason)
     for each in after.values():
         events.record(work, resource.event(each, command.reason, asked))
     return _answer(work, asked, after[person.id], command.reason)
+
+
+async def _recipients(work: Work, people: Sequence[Customer], partner_id: UUID, ever: Collection[UUID]) -> list[UUID]:
+    """The phones that go with them: those they have, but where another partner's reward waits, which is not this one's to end;
+    and those they had when something came to them, but where anything waits, which is for whoever has the phone now.
+    """
+    now = {person.recipient_id for person in people if person.recipient_id is not None}
+    alone = await of_customers.theirs_alone(work, people, ever)
+    kept = await of_rewards.awaited(work, [each for each in alone if each in now], but=partner_id)
+    kept |= await of_rewards.awaited(work, [each for each in alone if each not in now])
+    return [each for each in alone if each not in kept]
 
 
 async def _refuse_value(work: Work, held: Sequence[Wallet], *, forfeit: bool) -> Refusal | None:

@@ -14,6 +14,7 @@ from tallystick.base.work import Asked, Work
 from tallystick.customers import Customer, sharing
 from tallystick.customers import erasing as of_customers
 from tallystick.privacy import resource
+from tallystick.rewards import erasing as of_rewards
 from tallystick.rewards import exporting as rewards
 from tallystick.thresholds import exporting as progress
 from tallystick.wallets import exporting as wallets
@@ -45,11 +46,11 @@ async def _kinds(work: Work, asked: Asked, people: list[Customer]) -> tuple[dict
     ids = [person.id for person in people]
     held = await wallets.of_customers(work, asked.caller, ids, MOST)
     theirs = await of_customers.theirs_alone(work, people)
-    shared = [person.recipient_id for person in people if person.recipient_id not in {None, *theirs}]
+    given = await of_rewards.came_into(work, [wallet.id for wallet in held])
+    known_by = {*(person.recipient_id for person in people), *given.values()}
+    shared = [each for each in known_by if each is not None and each not in theirs]
     own, more_own = await rewards.of_person(work, asked.caller, theirs, None, MOST)
-    ours, more_ours = await rewards.of_person(
-        work, asked.caller, [each for each in shared if each is not None], {wallet.id for wallet in held}, MOST
-    )
+    ours, more_ours = await rewards.of_person(work, asked.caller, shared, {wallet.id for wallet in held}, MOST)
     lines, more_lines = await wallets.statements(work, held, MOST)
     done, more_done = await activity.of_customers(work, asked.caller, ids, MOST)
     reached, more_reached = await progress.of_customers(work, asked.caller, ids, MOST)

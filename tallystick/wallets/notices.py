@@ -13,7 +13,7 @@ import tallystick.wallets.store as store
 from tallystick import customers, ledger, merchants, messages
 from tallystick.base.rounds import each_in_turn
 from tallystick.base.work import Runtime, Tenant, Work
-from tallystick.customers import Customer, recipients
+from tallystick.customers import Customer
 from tallystick.messages import Channel
 from tallystick.wallets.actions import hold
 from tallystick.wallets.expiry import Part, tell
@@ -66,9 +66,6 @@ async def _write(work: Work, wallets: Mapping[UUID, Wallet], amounts: Mapping[Pa
     told = [wallets[wallet_id] for wallet_id, _ in amounts]
     holders = await customers.by_ids(work, list({wallet.customer_id for wallet in told}))
     places = await merchants.by_ids(work, list({wallet.merchant_id for wallet in told}))
-    people = await recipients.by_ids(
-        work, [each.recipient_id for each in holders.values() if each.recipient_id is not None]
-    )
     for (wallet_id, expires_at), amount in amounts.items():
         wallet = wallets[wallet_id]
         holder, place = holders[wallet.customer_id], places[wallet.merchant_id]
@@ -76,11 +73,10 @@ async def _write(work: Work, wallets: Mapping[UUID, Wallet], amounts: Mapping[Pa
         if way is None:
             continue
         channel, to = way
-        person = None if holder.recipient_id is None else people.get(holder.recipient_id)
         day = expires_at.astimezone(ZoneInfo(place.time_zone)).date()
         await messages.send(
             work,
-            recipient_id=holder.id if person is None else person.id,
+            recipient_id=holder.id,  # theirs, also where somebody else has the phone
             partner_id=wallet.partner_id,
             channel=channel,
             kind="value_notice",
@@ -91,7 +87,6 @@ async def _write(work: Work, wallets: Mapping[UUID, Wallet], amounts: Mapping[Pa
                 "merchant": place.name,
                 "expires": day.isoformat(),
             },
-            key=None if person is None else person.key,
         )
 
 

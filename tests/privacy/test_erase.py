@@ -1,6 +1,7 @@
 """A person is erased: nothing is known of them any more, and the books are whole."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID
 
@@ -8,13 +9,14 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tallystick import ledger
+from tallystick import ledger, wallets
 from tallystick.base import ids
 from tallystick.base.work import Runtime
 from tests.api import Answer, Api, document_of, join
 from tests.giftcards.cast import books
 from tests.payments.cast import filled, pay
-from tests.rewards.cast import OTHER_PHONE, reverse
+from tests.rewards.cast import OTHER_PHONE, advance, configure, mailbox, reverse
+from tests.wallets.cast import until_done
 from tests.world import MIRA_PHONE
 
 REASON = "personRequest"
@@ -222,6 +224,52 @@ async def test_a_phone_that_somebody_else_has_too_stays_theirs(api: Api) -> None
     assert (await api.get(f"users/{second}")).attributes["phoneNumber"] == MIRA_PHONE
     shown = (await api.get(f"rewards/{reward.data['id']}")).attributes
     assert (shown["status"], shown["message"]) == ("Created", "for whoever has the phone")
+
+
+async def test_what_came_by_a_phone_that_they_once_had_is_theirs_too(
+    api: Api, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    user_id = await mira(api)
+    await open_wallet(api, user_id)
+    reward = await api.issue(message="told-in-confidence", key="then")
+    assert (await api.patch(f"users/{user_id}", document_of("User", phoneNumber=OTHER_PHONE))).status == 200
+    exported = (await api.post(f"users/{user_id}/export")).body["included"]
+    assert reward.data["id"] in {each["id"] for each in exported if each["type"] == "Reward"}
+    assert (await erase(api, user_id, forfeitValue=True)).status == 200
+    assert (await api.get(f"rewards/{reward.data['id']}")).attributes["message"] is None
+    assert (await api.get(f"rewards?filter[phoneNumber]=%2B{MIRA_PHONE[1:]}")).body["meta"]["total"] == 0
+    assert (await api.issue(message="told-in-confidence", key="then")).codes == ["Erased"]
+    after = await everything(owner, api)
+    assert [mark for mark in MARKS if mark in after or mark.encode().hex() in after] == []
+
+
+async def test_a_phone_that_they_once_had_stays_with_whoever_something_waits_for(api: Api) -> None:
+    user_id = await mira(api)
+    await open_wallet(api, user_id)
+    await api.issue(message="hers")
+    assert (await api.patch(f"users/{user_id}", document_of("User", phoneNumber=OTHER_PHONE))).status == 200
+    waits = await api.issue(message="for whoever has the phone now")
+    assert waits.attributes["kind"] == "preIssued"
+    assert (await erase(api, user_id, forfeitValue=True)).status == 200
+    shown = (await api.get(f"rewards/{waits.data['id']}")).attributes
+    assert (shown["status"], shown["message"]) == ("Created", "for whoever has the phone now")
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["of a phone of two", "of no phone"])
+async def test_a_notice_of_value_is_forgotten(api: Api, runtime: Runtime, shared: bool) -> None:
+    await configure(runtime, api, value_days=10, expiry_notice_days=5)
+    user_id = await mira(api)
+    await open_wallet(api, user_id)
+    await api.issue()
+    if shared:
+        await api.user(firstName="Noor")
+    else:
+        assert (await api.patch(f"users/{user_id}", document_of("User", phoneNumber=None))).status == 200
+    await advance(api, "P6D")
+    await until_done(runtime, wallets.notify_due)
+    assert "value_notice" in {letter["kind"] for letter in await mailbox(api)}
+    assert (await erase(api, user_id, forfeitValue=True)).status == 200
+    assert [letter for letter in await mailbox(api) if "mira@northwind.example" in json.dumps(letter)] == []
 
 
 async def test_what_another_partner_gave_is_not_ended_by_who_never_gave_it(
