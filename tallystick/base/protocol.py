@@ -74,6 +74,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_ended()
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            raise ValueError(
+                "a request of HTTP/1.1 names one host (RFC 9112, 3.2)"
+            )  # the parser takes it for one of its own
+        if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
+            raise ValueError("a coding of its transfer is not known here (RFC 9112, 6.1)")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -171,7 +178,9 @@ class _GentleTransport:
         self.abort = transport.abort
 
     def write(self, piece: bytes) -> None:
-        """Send, at the latest in the loop's next turn."""
+        """Send, at the latest in the loop's next turn; nothing any more to a client that was let go."""
+        if self._closing:
+            return
         if self._held:
             piece, self._held = self._held + piece, b""
             self._transport.write(piece)

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import io
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -308,6 +309,9 @@ CL, TE = "Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n"
         "Content-Length : 4\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
         "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+        "Host: y\r\n" + CL,
         "Transfer-Encoding : chunked\r\n",
         "Transfer-Encoding:\x0bchunked\r\n",
         "X: a\r\n b\r\n" + CL,
@@ -350,6 +354,13 @@ async def test_what_is_no_request_is_refused_and_closed(api: Api, line: bytes) -
         assert (await open_wire.hear()).status in {400, 404}
 
 
+async def test_a_request_that_names_no_host_is_refused_but_of_an_old_client(api: Api) -> None:
+    for version, status in (("1.1", 400), ("1.0", 200)):
+        async with wire(api.base_url) as open_wire:
+            await open_wire.say(f"GET /healthz HTTP/{version}\r\n\r\n".encode())
+            assert (await open_wire.hear()).status == status
+
+
 async def test_a_broken_chunk_is_refused(api: Api) -> None:
     async with wire(api.base_url) as open_wire:
         await open_wire.say(head(api, "POST", REWARDS, Content_Type=JSON_API, Transfer_Encoding="chunked") + b"zz\r\n")
@@ -362,6 +373,19 @@ async def test_garbage_behind_a_request_is_never_taken_for_its_answer(api: Api) 
         await open_wire.say(post(api, REWARDS, reward()) + b"G@RBAGE\r\n\r\n")
         # The connection ends without a word: a 400 here would seem to say that the reward was refused.
         assert await open_wire.is_closed()
+
+
+async def test_garbage_behind_a_request_is_no_fault_of_ours(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    async with wire(api.base_url) as open_wire:
+        await open_wire.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nBAD\r\n\r\n")
+        assert await open_wire.is_closed()
+    assert await still_served(api)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def still_served(api: Api) -> bool:
+    async with wire(api.base_url) as open_wire:
+        return await still_answers(open_wire, api)
 
 
 async def test_a_client_that_asks_for_it_is_answered_and_closed(api: Api) -> None:
