@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 from tallystick.base import setting_values as reads
 
 PREFIX = "TALLYSTICK_"
+OF_COMMANDS = frozenset({"TALLYSTICK_CREDENTIALS"})
+"""What single commands read by themselves: options of theirs, and no settings of the house."""
 
 
 class BadSettings(Exception):
@@ -169,7 +171,8 @@ class Settings:
         """The settings that `environ` states. Raises BadSettings with every fault at once. Blank is unset."""
         stated = {name: value.strip() for name, value in environ.items() if name.startswith(PREFIX) and value.strip()}
         known = {variable(one): one for one in fields(cls)}
-        faults = [_unknown(name, known) for name in sorted(environ) if name.startswith(PREFIX) and name not in known]
+        ours = {name for name in environ if name.startswith(PREFIX)} - OF_COMMANDS
+        faults = [_unknown(name, known) for name in sorted(ours - known.keys())]
         values: dict[str, Any] = {}
         for name, one in known.items():
             try:

@@ -1,12 +1,16 @@
 """Settings: read once, documented, refused all at once, never showing a secret."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from tallystick.base import settings
-from tallystick.base.settings import BadSettings, Settings, default_data_directory, variable
+from tallystick.base.settings import OF_COMMANDS, BadSettings, Settings, default_data_directory, variable
+from tallystick.cli import app
 
 SECRETS = {
     "TALLYSTICK_DATABASE_URL": "postgresql://app:canary1@db.example:5432/tallystick",
@@ -42,6 +46,25 @@ def test_the_page_of_settings_is_the_one_the_code_writes() -> None:
     start = page.index("| variable |")
     end = page.index("\n\n", start) + 1 if "\n\n" in page[start:] else len(page)
     assert page[start:end] == settings.document()
+
+
+def test_no_variable_that_a_command_offers_stops_the_house() -> None:
+    offered = {
+        name for each in _commands(typer.main.get_command(app)) for one in each.params for name in _variables(one)
+    }
+    assert offered == set(OF_COMMANDS)
+    Settings.read(dict.fromkeys(offered, "x"))
+
+
+def _commands(found: Any) -> Iterator[Any]:
+    yield found
+    for each in getattr(found, "commands", {}).values():
+        yield from _commands(each)
+
+
+def _variables(one: Any) -> Sequence[str]:
+    named = getattr(one, "envvar", None) or ()
+    return [named] if isinstance(named, str) else list(named)
 
 
 def test_every_setting_has_a_meaning_and_every_secret_stays_out_of_sight() -> None:

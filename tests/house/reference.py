@@ -1,4 +1,4 @@
-"""Write the tables of `docs/reference` from the code they describe: errors, scopes, topics. `python -m tests.house.reference`."""
+"""Write the tables of `docs/reference` from the code that they describe. `python -m tests.house.reference`."""
 
 import importlib
 import pkgutil
@@ -47,6 +47,17 @@ change, without anything personal and without free text.
 """
 
 
+KEYS: Final = """# Where the key of a write goes
+
+{generated}
+
+`idempotencyKey` is an attribute of the document, and required. `Idempotency-Key` is a header, and may be left out; send it with
+whatever moves value, since only with it a repetition is known for one. *By itself* says that a repetition does no harm: what is
+told has a name of its own, or nothing is written but what is there already. How keys work: [idempotency](../guides/idempotency.md).
+
+"""
+
+
 def table() -> tuple[Route, ...]:
     """Every route under /api/v1. No handler of it is called."""
     return routes(cast("MerchantDirectory", None))
@@ -71,6 +82,7 @@ def pages() -> Mapping[Path, str]:
     """The text of every page of `docs/reference`."""
     return {
         DIRECTORY / "errors.md": ERRORS.format(generated=GENERATED) + _errors(),
+        DIRECTORY / "keys.md": KEYS.format(generated=GENERATED) + _keys(),
         DIRECTORY / "scopes.md": SCOPES.format(generated=GENERATED) + _scopes(),
         DIRECTORY / "topics.md": TOPICS.format(generated=GENERATED) + _topics(),
     }
@@ -83,6 +95,19 @@ def _errors() -> str:
 
 def _answered_by(kind: type[Refusal]) -> str:
     return "any" if kind in COMMON else _named(route for route in table() if kind in route.errors)
+
+
+def _keys() -> str:
+    writes = [route for route in table() if route.method != "GET"]
+    named = [route for route in writes if _has_key(route)]
+    headed = [route for route in writes if route.keyed]
+    rest = [route for route in writes if route not in named and route not in headed]
+    rows = [("`idempotencyKey`", _named(named)), ("`Idempotency-Key`", _named(headed)), ("by itself", _named(rest))]
+    return _rendered(("key", "writes"), rows)
+
+
+def _has_key(route: Route) -> bool:
+    return route.takes is not None and "idempotency_key" in route.takes.attributes.__struct_fields__
 
 
 def _scopes() -> str:

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from tallystick import events
-from tallystick.base.settings import Settings, variable
+from tallystick.base.settings import OF_COMMANDS, Settings, variable
 from tallystick.cli import app, demo
 from tests.house import reference
 from tests.house.places import PACKAGE, ROOT
@@ -24,7 +24,7 @@ EACH = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
 DECISIONS: Final = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 ROUTE = re.compile(r"\b(GET|POST|PATCH|PUT|DELETE) (/api/v1/[\w/{}-]+)")
 FILE = re.compile(r"(?:[a-z_]+/)+[a-z_]+\.(?:py|sql)|[a-z_]+\.(?:py|sql|toml)")
@@ -89,7 +89,7 @@ def unknown_names(content: str) -> list[str]:
     table = {(route.method, re.sub(r"\{\w+\}", "{id}", route.path)) for route in reference.table()}
     files = {str(path.relative_to(base)) for base in (ROOT, PACKAGE) for path in PACKAGE.rglob("*.*")}
     names = {Path(path).name for path in files} | {path.name for path in ROOT.iterdir()}
-    settings = {variable(each) for each in _fields()}
+    settings = {variable(each) for each in _fields()} | OF_COMMANDS
     topics = {topic.name for topic in events.TOPICS}
     # Kinds of journals and codes of accounts are literals of the code.
     literals = {found for path in PACKAGE.rglob("*.py") for found in re.findall(r'"([a-z]+\.[a-z_]+)"', text(path))}
